@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Socket addresses of the three families that we listen on and connect to. */
+#pragma once
+#include "base/std.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* "unix:" + longest path, or "[v6%scope]:port"; without NUL */
+#define ADDRESS_TEXT_MAX (5 + sizeof(((struct sockaddr_un *)0)->sun_path) + 8)
+
+struct address {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in4; /* port and address in network order */
+		struct sockaddr_in6 in6;
+		struct sockaddr_un un;
+	};
+	socklen_t len; /* bytes in use, as bind(2) and connect(2) want it */
+};
+
+/**
+ * address_parse() - "1.2.3.4:80", "[::1]:80", "unix:/path" or "unix:@abstract"
+ *
+ * Numeric only (names are resolved elsewhere, asynchronously). Port 0..65535.
+ * Return: 0, -EINVAL (form), -ERANGE (port) or -ENAMETOOLONG (unix path).
+ */
+int address_parse(const char *text, struct address *ret_address);
+/** address_format() - the form that address_parse() reads, with NUL; "unix:" for an unnamed peer */
+void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1]);
+/** address_format_ip() - the host part alone, without brackets; "unix" for unix sockets */
+void address_format_ip(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1]);
+bool address_equal(const struct address *a, const struct address *b);
+/** address_port() - host order; 0 for unix sockets */
+uint16_t address_port(const struct address *address);
