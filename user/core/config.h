@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration: an immutable tree of plain values, read by libconfuse through ONE table of
+ * keys (config_keys.c: type, default, range, reloadable, help), which also prints
+ * `sluiced --dump-defaults` and the man page's list. Everything is checked here, so that the rest
+ * of the program never meets an invalid value. A reload makes a new tree; connections keep a
+ * reference to theirs.
+ */
+#pragma once
+#include "base/address.h"
+#include "base/log.h"
+#include "base/std.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define CONFIG_NAME_MAX 63 /* bytes of a listener's, cluster's, endpoint's or route's name */
+
+struct config_listener {
+	char *name;
+	struct address *addresses;
+	size_t n_addresses;
+	uint32_t backlog;
+};
+
+enum config_balance {
+	CONFIG_BALANCE_ROUND_ROBIN,
+	CONFIG_BALANCE_LEAST_CONN,
+};
+
+struct config_endpoint {
+	char *name; /* unique in its cluster */
+	struct address address;
+};
+
+struct config_cluster {
+	char *name;
+	enum config_balance balance;
+	struct config_endpoint *endpoints; /* at least one */
+	size_t n_endpoints;
+	uint64_t connect_timeout_ms; /* TCP connect to one endpoint */
+	uint64_t upgrade_timeout_ms; /* from connected to a complete 101 */
+};
+
+enum config_action {
+	CONFIG_ACTION_PROXY,
+	CONFIG_ACTION_ECHO,
+	CONFIG_ACTION_RESPOND,
+};
+
+struct config_route {
+	char *name;
+	/* match: all that are given must hold; routes are tried in the order of the file */
+	char *host;          /* lower case, without port; NULL = any */
+	char *path;          /* starts with '/'; NULL = any */
+	bool path_is_prefix; /* given with a '*' at the end, which is not part of path */
+	enum config_action action;
+	const struct config_cluster *cluster; /* PROXY; in the same tree */
+	struct {
+		uint16_t status; /* 200..599 */
+		char *content_type;
+		char *body;
+	} respond;
+	uint64_t tunnel_timeout_ms; /* idle in both directions; 0 = never */
+	uint64_t max_frame_bytes;   /* payload; 0 = no limit (PROXY only) */
+	uint64_t max_message_bytes;
+};
+
+struct config {
+	atomic_uint refs;
+	struct {
+		uint32_t count; /* 0 = auto: one for each CPU that the process may use */
+	} worker;
+	struct {
+		char *control; /* path of the control socket; NULL = the default (control_path.h) */
+	} admin;
+	struct {
+		enum log_level level;
+		enum log_format format;
+		uint32_t rate_per_s;
+		char *access; /* access log: NULL = off, "-" = standard output, else a path */
+	} log;
+	struct {
+		uint32_t max_connections; /* 0 = auto: from RLIMIT_NOFILE */
+		uint32_t max_head_bytes;
+		uint32_t max_target_bytes;
+		uint16_t max_headers;
+		uint64_t message_memory_bytes; /* all messages being assembled, whole process */
+		uint64_t handshake_timeout_ms; /* from accept to a complete request head */
+		uint64_t close_timeout_ms;     /* from our Close or FIN to the peer's */
+		uint64_t stop_timeout_ms;      /* from SIGTERM to exit at the latest */
+	} limits;
+	struct config_listener *listeners;
+	size_t n_listeners;
+	struct config_cluster *clusters;
+	size_t n_clusters;
+	struct config_route *routes;
+	size_t n_routes;
+};
+
+/* One error: "FILE:LINE: section.key = \"value\": expected …". */
+struct config_error {
+	char text[768];
+};
+
+/**
+ * config_load_file() - read and check @path
+ *
+ * Return: 0 and a tree with one reference; -EINVAL with @ret_error for anything wrong in the
+ * file, else -errno of open or read, or -ENOMEM, also with @ret_error.
+ */
+int config_load_file(const char *path, struct config **ret_config, struct config_error *ret_error);
+/** config_load_text() - as config_load_file(), from @text; @name stands for the file in errors */
+int config_load_text(const char *name, const char *text, struct config **ret_config,
+		     struct config_error *ret_error);
+/** config_embedded_text() - what sluiced runs without -c: /echo on port 8080 */
+const char *config_embedded_text(void);
+
+struct config *config_ref(struct config *config);
+/** config_unref() - any thread; frees with the last reference. NULL is fine */
+void config_unref(struct config *config);
+DEFINE_CLEANUP(struct config, config_unref)
+
+/** config_dump_defaults() - every key with default, range, help, as a configuration file that is
+ * valid */
+void config_dump_defaults(FILE *out);
+/** config_dump_man() - the same table as the key list of sluice.conf(5), in roff */
+void config_dump_man(FILE *out);
