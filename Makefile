@@ -13,7 +13,12 @@ say = @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' '$(1)' '$(2)')
 CC := gcc
 CLANG := clang-19
 VERSION := 0.1.0
-COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+PYTHON := /usr/bin/python3
+# Whoever owns the checkout: this only reads.
+GIT := git -c safe.directory='*'
+COMMIT := $(shell $(GIT) rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+JOBS := $(shell nproc)
+PREFIX ?= /usr/local
 
 B := build
 ifeq ($(SAN),1)
@@ -59,7 +64,7 @@ FUZZ_BINS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRCS))
 
 .PHONY: all build
 all: build
-build: $(BINARIES)
+build: $(BINARIES) ## the binaries, in build/ (SAN=1: with ASan and UBSan, in build/san/)
 
 $(B)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
@@ -91,6 +96,11 @@ $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
 # The commit is known to one small object only, so that a commit does not rebuild everything.
 $(B)/obj/user/base/version.o: CPPFLAGS += -DSLUICE_COMMIT='"$(COMMIT)"'
+$(B)/obj/user/base/version.o: $(B)/commit
+$(B)/commit: always
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
+.PHONY: always
 
 $(B)/tests/unit/%: tests/unit/%.c $(TEST_LIB_OBJS) $(call layer_lib,app) $(LIBS_L4)
 	$(call say,TEST,$<)
@@ -123,9 +133,118 @@ build/fuzz/%: tests/fuzz/%.c build/fuzz/libsluice.a
 .PHONY: fuzz-bins
 fuzz-bins: $(FUZZ_BINS)
 
-.PHONY: clean
-clean:
+# Peers for the end-to-end tests that come from npm.
+build/node/.stamp: tests/e2e/node/package.json
+	$(call say,NPM,$<)
+	@mkdir -p $(@D)
+	@cp $< $(@D)/package.json
+	$(Q)npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --no-package-lock \
+		--no-update-notifier --loglevel=error
+	@touch $@
+
+# ---- lint: each check is a target lint-NAME of its own ----------------------------------------
+LINTS := layers tour format cppcheck tidy shell python
+C_DIRS := $(wildcard include user bpf tests tools)
+C_FILES := $(sort $(shell find $(C_DIRS) -name '*.[ch]'))
+# BPF objects are another language to these two: no libc, kernel types.
+ANALYSED := $(filter-out bpf/% %.bpf.h %.bpf.c,$(C_FILES))
+TIDY_STAMPS := $(patsubst %.c,build/lint/%.tidy,$(filter %.c,$(ANALYSED)))
+# Scripts, by their first line.
+scripts = $(shell grep -rlIE --exclude-dir=node_modules '^\#!.*\b($(1))' $(wildcard .ci tests tools vmtest))
+LINT_CPPFLAGS := $(CPPFLAGS) -Itests -DSLUICE_COMMIT='""'
+
+.PHONY: lint-layers lint-tour lint-format lint-cppcheck lint-tidy lint-shell lint-python
+lint-layers:
+	$(Q)tools/check-layers
+lint-tour:
+	$(Q)tools/check-tour
+lint-format:
+	$(Q)clang-format-19 --dry-run -Werror $(C_FILES)
+lint-cppcheck:
+	@mkdir -p build/lint/cppcheck
+	$(Q)cppcheck --quiet -j$(JOBS) --std=c11 --enable=warning,performance,portability \
+		--inline-suppr --suppressions-list=tools/cppcheck.txt --error-exitcode=1 \
+		--cppcheck-build-dir=build/lint/cppcheck --library=posix --library=gnu \
+		$(filter -I% -D%,$(LINT_CPPFLAGS)) $(filter %.c,$(ANALYSED))
+lint-tidy: $(TIDY_STAMPS)
+lint-shell:
+	$(Q)shellcheck $(call scripts,ba?sh|sh)
+lint-python:
+	$(Q)$(PYTHON) -m pyflakes $(sort $(call scripts,python3?) $(shell find tests tools -name '*.py'))
+
+# A stamp says that the file was clean with these headers and these rules.
+build/lint/%.tidy: %.c .clang-tidy Makefile
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(LINT_CPPFLAGS) -MM -MP -MT $@ -MF $@.d $<
+	$(Q)clang-tidy-19 --quiet $< -- -std=gnu11 $(LINT_CPPFLAGS) 2>$@.log || \
+		{ cat $@.log >&2; exit 1; }
+	@touch $@
+
+# ---- what people call ------------------------------------------------------------------------
+.PHONY: deps unit e2e fuzz-short lint bench check demo install uninstall clean help
+deps: ## install the Debian packages that everything below needs (as root)
+	$(Q)tools/deps
+
+unit: ## unit tests (SAN=1: under ASan and UBSan)
+	$(Q)tools/run-tests unit$(if $(filter 1,$(SAN)),-san)
+
+e2e: ## end-to-end tests of the binaries (SAN=1: of the sanitized ones)
+	$(Q)tools/run-tests e2e$(if $(filter 1,$(SAN)),-san)
+
+fuzz-short: ## every fuzz target for FUZZ_SECONDS (20)
+	$(Q)tools/run-tests fuzz-short
+
+lint: ## layers, tour, format, cppcheck, clang-tidy, scripts
+	$(Q)tools/run-tests lint
+
+check: deps ## all of the above, every result counted (results: out/check.json)
+	$(Q)tools/run-tests --json out/check.json all
+
+bench: build ## compare with other proxies (results: out/compare.json)
+	$(Q)tools/bench/compare
+
+demo: build ## a gateway with clients, to look at
+	$(Q)tools/demo
+
+SBIN := $(filter %/sluiced %/sluice-loader,$(BINARIES))
+BIN := $(filter-out $(SBIN),$(BINARIES))
+MAN_PAGES = $(wildcard docs/man/*.[1-9])
+EXAMPLES = $(wildcard examples/*)
+DOC_DIR := $(PREFIX)/share/doc/sluice
+
+install: build ## copy binaries, manual pages and examples below $(DESTDIR)$(PREFIX)
+	$(Q)set -e; \
+	put() { mode=$$1 to=$(DESTDIR)$$2; shift 2; \
+		for file; do install -D -m $$mode "$$file" "$$to/$${file##*/}"; done; }; \
+	put 755 $(PREFIX)/sbin $(SBIN); \
+	put 755 $(PREFIX)/bin $(BIN); \
+	put 644 $(DOC_DIR)/examples $(EXAMPLES); \
+	for page in $(MAN_PAGES); do put 644 $(PREFIX)/share/man/man$${page##*.} $$page; done
+
+uninstall: ## remove what install copied
+	$(Q)set -e; \
+	drop() { from=$(DESTDIR)$$1; shift; for file; do rm -f "$$from/$${file##*/}"; done; }; \
+	drop $(PREFIX)/sbin $(SBIN); \
+	drop $(PREFIX)/bin $(BIN); \
+	for page in $(MAN_PAGES); do drop $(PREFIX)/share/man/man$${page##*.} $$page; done; \
+	rm -rf $(DESTDIR)$(DOC_DIR)
+
+clean: ## remove everything that was built or measured
 	rm -rf build out
+
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@echo '  V=1 shows the commands; SAN=1 builds and tests with sanitizers.'
+
+# What tools/run-tests asks for.
+.PHONY: list-unit list-fuzz list-lint
+list-unit:
+	@echo $(UNIT_BINS)
+list-fuzz:
+	@echo $(FUZZ_BINS)
+list-lint:
+	@echo $(LINTS)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .SECONDARY:
