@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The access log: one JSON object a line for each connection, at its end. Each worker collects
+ * lines and writes them once in a loop turn; a line is never cut or mixed with another worker's.
+ * A reader that does not keep up (a pipe) costs lines, which are counted, and never blocks traffic.
+ *
+ * Keys, always all of them, null where they do not apply: time (RFC 3339, UTC, of the end), conn,
+ * listener, source, route, rule, class, cluster, endpoint, path, promotions, tls, subject, tenant,
+ * status (HTTP), close_code, reason (errors.h), duration_ms, handshake_ms, bytes_in, bytes_out
+ * (WebSocket stream, from and to the client), frames_in, frames_out, frames_exact, rtt_us.
+ */
+#pragma once
+#include "base/std.h"
+#include "core/stats.h"
+
+struct connection;
+struct access_log; /* one worker's share */
+
+/**
+ * access_log_open() - @target: "-" for standard output, or a file to append to
+ *
+ * Return: a descriptor of the caller's, or -errno.
+ */
+int access_log_open(const char *target);
+
+/**
+ * access_log_new() - @fd: from access_log_open(), borrowed; -1 = off, then all else does nothing
+ * @dropped: counts lost lines
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int access_log_new(int fd, stat_t *dropped, struct access_log **ret_log);
+void access_log_free(struct access_log *log);
+
+/** access_log_write() - the line of a connection that ends; its sockets are still open */
+void access_log_write(struct access_log *log, const struct connection *c);
+/** access_log_flush() - hand what was collected to the kernel */
+void access_log_flush(struct access_log *log);

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/connection.h"
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/access_log.h"
+#include "core/handshake.h"
+#include "core/worker.h"
+#include "proto/ws_handshake.h"
+
+#include <stdio.h>
+
+/*
+ *  ACCEPTED --> HANDSHAKE --> CONNECTING --> UPGRADING --> OPEN
+ *     |             | |            |  ^-- retry --' |         |
+ *     |             | '--- echo ---|----------------|--->(OPEN)
+ *     |             v              v                v         v
+ *     '---------> CLOSING <--------'----------------'---------'
+ *     |             |
+ *     '---------> CLOSED   (from every state: the peer is gone, or a deadline passed)
+ */
+static const uint16_t transitions[CONNECTION_STATES] = {
+#define TO(state) (1u << CONNECTION_##state)
+    [CONNECTION_ACCEPTED] = TO(HANDSHAKE) | TO(CLOSING) | TO(CLOSED),
+    [CONNECTION_HANDSHAKE] = TO(CONNECTING) | TO(OPEN) | TO(CLOSING) | TO(CLOSED),
+    [CONNECTION_CONNECTING] = TO(CONNECTING) | TO(UPGRADING) | TO(CLOSING) | TO(CLOSED),
+    [CONNECTION_UPGRADING] = TO(CONNECTING) | TO(OPEN) | TO(CLOSING) | TO(CLOSED),
+    [CONNECTION_OPEN] = TO(CLOSING) | TO(CLOSED),
+    [CONNECTION_CLOSING] = TO(CLOSED),
+    [CONNECTION_CLOSED] = 0,
+#undef TO
+};
+
+const char *connection_state_name(enum connection_state state)
+{
+	static const char *const names[CONNECTION_STATES] = {
+	    [CONNECTION_ACCEPTED] = "accepted",
+	    [CONNECTION_HANDSHAKE] = "handshake",
+	    [CONNECTION_CONNECTING] = "connecting",
+	    [CONNECTION_UPGRADING] = "upgrading",
+	    [CONNECTION_OPEN] = "open",
+	    [CONNECTION_CLOSING] = "closing",
+	    [CONNECTION_CLOSED] = "closed",
+	};
+
+	return state < CONNECTION_STATES ? names[state] : "?";
+}
+
+void connection_set_state(struct connection *c, enum connection_state state)
+{
+	assert(transitions[c->state] & (1u << state));
+	c->state = (uint8_t)state;
+}
+
+void connection_set_stage(struct connection *c, const struct connection_ops *ops, void *stage,
+			  void (*free_stage)(void *stage))
+{
+	if (c->free_stage)
+		c->free_stage(c->stage);
+	c->ops = ops;
+	c->stage = stage;
+	c->free_stage = free_stage;
+}
+
+static void deadline_cb(struct timer *timer)
+{
+	struct connection *c = container_of(timer, struct connection, timer);
+
+	c->ops->on_deadline(c);
+}
+
+static void copy_source(struct connection *c, const struct sockaddr *source)
+{
+	switch (source->sa_family) {
+	case AF_INET:
+		memcpy(&c->source.in4, source, sizeof(c->source.in4));
+		break;
+	case AF_INET6:
+		memcpy(&c->source.in6, source, sizeof(c->source.in6));
+		break;
+	default:
+		c->source.sa.sa_family = source->sa_family;
+	}
+}
+
+int connection_new(struct worker *worker, const struct config_listener *listener, int fd,
+		   const struct sockaddr *source, struct connection **ret_connection)
+{
+	_cleanup_free_ struct connection *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->worker = worker;
+	c->id = conn_id_take(worker->conn_ids, &worker->conn_id_block);
+	if (hash_table_insert(&worker->by_id, &c->by_id, hash_u64(&worker->hash_key, c->id)) < 0)
+		return -ENOMEM;
+	c->config = config_ref(worker->config);
+	c->listener = listener;
+	c->state = CONNECTION_ACCEPTED;
+	c->reason = SLUICE_REASON_NEW;
+	c->accepted_ns = clock_monotonic_ns();
+	c->active_at = ev_now(worker->loop);
+	copy_source(c, source);
+	timer_init(&c->timer, worker->loop, deadline_cb);
+	leg_init(&c->client, c);
+	leg_init(&c->endpoint_leg, c);
+	leg_open(&c->client, fd);
+	list_append(&worker->connections, &c->link.node);
+	stat_add(&worker->stats->handshaking, 1);
+	stat_add(&worker->stats->accepted, 1);
+	*ret_connection = TAKE_PTR(c);
+	return 0;
+}
+
+void connection_free(struct connection *c)
+{
+	if (!c)
+		return;
+	assert(connection_is_closed(c));
+	connection_set_stage(c, NULL, NULL, NULL);
+	config_unref(c->config);
+	free(c);
+}
+
+void connection_open(struct connection *c, enum sluice_path path, enum sluice_reason reason)
+{
+	connection_set_state(c, CONNECTION_OPEN);
+	c->path = (uint8_t)path;
+	c->reason = (uint8_t)reason;
+	c->http_status = 101;
+	c->opened_ns = clock_monotonic_ns();
+	stat_sub(&c->worker->stats->handshaking, 1);
+	stat_add(&c->worker->stats->connections[path], 1);
+}
+
+void connection_set_error(struct connection *c, int error)
+{
+	if (c->error == 0)
+		c->error = error < 0 ? -error : error;
+}
+
+static void account(struct connection *c)
+{
+	struct stats *stats = c->worker->stats;
+	size_t index = proto_error_index(c->error);
+
+	if (c->opened_ns) {
+		stat_sub(&stats->connections[c->path], 1);
+		stat_add(&stats->closed[index], 1);
+	} else {
+		stat_sub(&stats->handshaking, 1);
+		stat_add(c->http_status && c->http_status < 400 ? &stats->closed[index]
+								: &stats->refused[index],
+			 1);
+	}
+	if (c->on_end)
+		c->on_end(c);
+	access_log_write(c->worker->access_log, c);
+}
+
+void connection_end(struct connection *c, int error)
+{
+	if (connection_is_closed(c))
+		return;
+	connection_set_error(c, error);
+	log_conn(LOG_LEVEL_DEBUG, c->id, "%s: ends while %s", proto_error_info(c->error)->name,
+		 connection_state_name(c->state));
+	/* The log line reads the sockets, so they are closed behind it. */
+	account(c);
+	connection_set_state(c, CONNECTION_CLOSED);
+	timer_disarm(&c->timer);
+	leg_close(&c->client);
+	leg_close(&c->endpoint_leg);
+	hash_table_remove(&c->worker->by_id, &c->by_id);
+	list_remove(&c->link.node);
+	worker_bury(c->worker, c);
+}
+
+void connection_respond(struct connection *c, uint16_t status, struct slice response, int error)
+{
+	connection_set_error(c, error);
+	c->http_status = status;
+	(void)leg_send(&c->client, response.ptr, response.len);
+	connection_linger(c);
+}
+
+void connection_refuse(struct connection *c, int error)
+{
+	const struct proto_error_info *info = proto_error_info(error);
+	struct text_writer w;
+	char buf[1024];
+
+	/* An error that HTTP cannot express here is the gateway's own fault. */
+	if (info->http_status == 0)
+		info = proto_error_info(EGW_INTERNAL);
+	text_writer_init(&w, buf, sizeof(buf));
+	ws_handshake_write_error(&w, error);
+	assert(!w.is_truncated);
+	connection_respond(c, info->http_status, (struct slice){buf, w.len}, error);
+}
+
+void connection_on_readable(struct connection *c, struct leg *leg)
+{
+	c->ops->on_readable(c, leg);
+}
+
+void connection_on_writable(struct connection *c, struct leg *leg)
+{
+	c->ops->on_writable(c, leg);
+}
+
+void connection_format_source(const struct connection *c, char *ret_text, size_t size)
+{
+	struct address address = {.len = sizeof(c->source)};
+	char text[ADDRESS_TEXT_MAX + 1];
+
+	memcpy(&address, &c->source, sizeof(c->source));
+	if (address.sa.sa_family == AF_INET)
+		address.len = sizeof(address.in4);
+	else if (address.sa.sa_family == AF_UNIX)
+		address.len = offsetof(struct sockaddr_un, sun_path);
+	address_format(&address, text);
+	snprintf(ret_text, size, "%s", text);
+}
+
+static void copy_name(char ret_name[CONFIG_NAME_MAX + 1], const char *name)
+{
+	snprintf(ret_name, CONFIG_NAME_MAX + 1, "%s", name ? name : "");
+}
+
+void connection_describe(const struct connection *c, struct connection_info *ret_info)
+{
+	bool is_proxied = c->route && c->route->action == CONFIG_ACTION_PROXY;
+	double idle_s = ev_now(c->worker->loop) - c->active_at;
+
+	*ret_info = (struct connection_info){
+	    .id = c->id,
+	    .worker = c->worker->index,
+	    .state = c->state,
+	    .path = c->path,
+	    .reason = c->reason,
+	    .age_ms = (clock_monotonic_ns() - c->accepted_ns) / NS_PER_MS,
+	    .idle_ms = idle_s > 0 ? (uint64_t)(idle_s * 1000) : 0,
+	    .bytes_in = c->client.bytes_in,
+	    .bytes_out = c->client.bytes_out,
+	    .frames_in = c->frames_in,
+	    .frames_out = c->frames_out,
+	};
+	copy_name(ret_info->listener, c->listener->name);
+	copy_name(ret_info->route, c->route ? c->route->name : NULL);
+	copy_name(ret_info->cluster, is_proxied ? c->route->cluster->name : NULL);
+	copy_name(ret_info->endpoint, c->endpoint ? c->endpoint->name : NULL);
+	connection_format_source(c, ret_info->source, sizeof(ret_info->source));
+}
+
+/* ---- lingering ------------------------------------------------------------------------- */
+
+static void linger_on_readable(struct connection *c, struct leg *leg)
+{
+	ssize_t n = leg_recv(leg, worker_scratch(c->worker), LEG_READ_MAX);
+
+	if (n == -EAGAIN || n > 0)
+		return;
+	connection_end(c, EEND_EOF);
+}
+
+static void linger_on_writable(struct connection *c, struct leg *leg)
+{
+	if (leg_flush(leg) < 0)
+		connection_end(c, EEND_RESET);
+	else if (leg->saw_eof && !leg_has_output(leg))
+		connection_end(c, EEND_EOF);
+}
+
+static void linger_on_deadline(struct connection *c)
+{
+	connection_end(c, EGW_CLOSE_TIMEOUT);
+}
+
+static void linger_close(struct connection *c, int error, uint16_t code, struct slice text)
+{
+	/* It is going already, within close_timeout. */
+}
+
+static const struct connection_ops linger_ops = {
+    .on_readable = linger_on_readable,
+    .on_writable = linger_on_writable,
+    .on_deadline = linger_on_deadline,
+    .close = linger_close,
+};
+
+void connection_linger(struct connection *c)
+{
+	if (c->state != CONNECTION_CLOSING)
+		connection_set_state(c, CONNECTION_CLOSING);
+	connection_set_stage(c, &linger_ops, NULL, NULL);
+	leg_close(&c->endpoint_leg);
+	leg_finish(&c->client);
+	if ((c->client.saw_eof || c->client.is_write_dead) && !leg_has_output(&c->client)) {
+		connection_end(c, EEND_EOF);
+		return;
+	}
+	timer_arm(&c->timer, c->config->limits.close_timeout_ms);
+	leg_start_reading(&c->client);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/listener.h"
+
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static int set_tcp_options(int fd, const struct address *address)
+{
+	int error = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+	if (error == 0)
+		error = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	/* So that 0.0.0.0 and [::] can be listed side by side and mean what they say. */
+	if (error == 0 && address->sa.sa_family == AF_INET6)
+		error = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	/* Inherited by accepted sockets: frames must not wait for the peer's delayed ACK. */
+	if (error == 0)
+		error = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return error;
+}
+
+/* A socket file left by a process that died has nobody behind it. */
+static int remove_stale_path(const struct address *address)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (address->un.sun_path[0] == '\0' || stat(address->un.sun_path, &st) < 0)
+		return 0;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, &address->sa, address->len) == 0 || errno != ECONNREFUSED)
+		return -EADDRINUSE;
+	return unlink(address->un.sun_path) < 0 ? -errno : 0;
+}
+
+static int open_socket(const struct address *address, uint32_t backlog, int *ret_fd)
+{
+	_cleanup_close_ int fd = -1;
+	int error = 0;
+
+	fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (address->sa.sa_family == AF_UNIX)
+		error = remove_stale_path(address);
+	else
+		error = set_tcp_options(fd, address);
+	if (error < 0)
+		return error;
+	if (bind(fd, &address->sa, address->len) < 0 || listen(fd, (int)backlog) < 0)
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int add_socket(struct listener_set *set, const struct config_listener *listener,
+		      const struct address *address, unsigned int worker)
+{
+	bool is_unix = address->sa.sa_family == AF_UNIX;
+	struct listener_socket *s = &set->sockets[set->n_sockets];
+	int error;
+
+	*s = (struct listener_socket){.listener = listener,
+				      .worker = worker,
+				      .is_shared = is_unix,
+				      .fd = -1};
+	error = open_socket(address, listener->backlog, &s->fd);
+	if (error < 0)
+		return error;
+	set->n_sockets++;
+	s->is_path_owned = is_unix && address->un.sun_path[0] != '\0';
+	s->address.len = sizeof(s->address.un);
+	if (getsockname(s->fd, &s->address.sa, &s->address.len) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The first socket settles the port when 0 was asked for; the other workers' follow it. */
+static int open_address(struct listener_set *set, const struct config_listener *listener,
+			const struct address *address, unsigned int n_workers)
+{
+	size_t first = set->n_sockets;
+	int error = add_socket(set, listener, address, 0);
+
+	if (error < 0 || address->sa.sa_family == AF_UNIX)
+		return error;
+	for (unsigned int worker = 1; worker < n_workers && error == 0; worker++) {
+		struct address bound = set->sockets[first].address;
+
+		error = add_socket(set, listener, &bound, worker);
+	}
+	return error;
+}
+
+static size_t count_addresses(const struct config *config)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < config->n_listeners; i++)
+		n += config->listeners[i].n_addresses;
+	return n;
+}
+
+int listener_set_open(struct config *config, unsigned int n_workers, struct listener_set **ret_set,
+		      struct listener_error *ret_error)
+{
+	_cleanup_(cleanup_listener_set_free) struct listener_set *set = calloc(1, sizeof(*set));
+
+	if (!set)
+		goto no_memory;
+	set->config = config_ref(config);
+	set->sockets = calloc(count_addresses(config) * n_workers, sizeof(*set->sockets));
+	if (!set->sockets)
+		goto no_memory;
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		for (size_t a = 0; a < listener->n_addresses; a++) {
+			char text[ADDRESS_TEXT_MAX + 1];
+			int error = open_address(set, listener, &listener->addresses[a], n_workers);
+
+			if (error == 0)
+				continue;
+			address_format(&listener->addresses[a], text);
+			snprintf(ret_error->text, sizeof(ret_error->text),
+				 "listener \"%s\": cannot listen on %s: %s", listener->name, text,
+				 strerror(-error));
+			return error;
+		}
+	}
+	*ret_set = TAKE_PTR(set);
+	return 0;
+
+no_memory:
+	snprintf(ret_error->text, sizeof(ret_error->text), "listeners: out of memory");
+	return -ENOMEM;
+}
+
+void listener_set_free(struct listener_set *set)
+{
+	if (!set)
+		return;
+	for (size_t i = 0; i < set->n_sockets; i++) {
+		if (set->sockets[i].is_path_owned)
+			(void)unlink(set->sockets[i].address.un.sun_path);
+		close(set->sockets[i].fd);
+	}
+	free(set->sockets);
+	config_unref(set->config);
+	free(set);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/stats.h"
+
+void stats_add_frames(struct stats *s, enum sluice_path path, enum stats_direction direction,
+		      const uint64_t before[WS_KIND_COUNT], const uint64_t after[WS_KIND_COUNT])
+{
+	for (size_t kind = 0; kind < WS_KIND_COUNT; kind++) {
+		if (after[kind] != before[kind])
+			stat_add(&s->frames[path][direction][kind], after[kind] - before[kind]);
+	}
+}
+
+static void merge(stat_t *into, const stat_t *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		stat_add(&into[i], stat_get(&from[i]));
+}
+
+void stats_merge(struct stats *into, const struct stats *from)
+{
+	merge(&into->accepted, &from->accepted, 1);
+	merge(into->connections, from->connections, SLUICE_PATH_COUNT);
+	merge(&into->handshaking, &from->handshaking, 1);
+	merge(into->refused, from->refused, PROTO_ERROR_COUNT);
+	merge(into->closed, from->closed, PROTO_ERROR_COUNT);
+	merge(&into->bytes[0][0], &from->bytes[0][0], SLUICE_PATH_COUNT * STATS_DIRECTIONS);
+	merge(&into->frames[0][0][0], &from->frames[0][0][0],
+	      SLUICE_PATH_COUNT * STATS_DIRECTIONS * WS_KIND_COUNT);
+	merge(&into->access_log_dropped, &from->access_log_dropped, 1);
+}
+
+const char *sluice_path_name(enum sluice_path path)
+{
+	static const char *const names[SLUICE_PATH_COUNT] = {
+	    [SLUICE_PATH_RELAY] = "relay",     [SLUICE_PATH_SPLICE] = "splice",
+	    [SLUICE_PATH_SOCKMAP] = "sockmap", [SLUICE_PATH_HUB] = "hub",
+	    [SLUICE_PATH_LOCAL] = "local",
+	};
+
+	return path < SLUICE_PATH_COUNT ? names[path] : "?";
+}
+
+const char *sluice_reason_name(enum sluice_reason reason)
+{
+	static const char *const names[SLUICE_REASON_COUNT] = {
+	    [SLUICE_REASON_NONE] = "none",
+	    [SLUICE_REASON_NEW] = "new",
+	    [SLUICE_REASON_BUSY] = "busy",
+	    [SLUICE_REASON_TLS] = "tls",
+	    [SLUICE_REASON_POLICY] = "policy",
+	    [SLUICE_REASON_LIMIT] = "limit",
+	    [SLUICE_REASON_INSPECT] = "inspect",
+	    [SLUICE_REASON_NO_HOOK] = "no_hook",
+	    [SLUICE_REASON_ASYMMETRIC] = "asymmetric",
+	    [SLUICE_REASON_NO_FORWARDING] = "no_forwarding",
+	    [SLUICE_REASON_OPTIONS] = "options",
+	    [SLUICE_REASON_MTU] = "mtu",
+	    [SLUICE_REASON_MAP_FULL] = "map_full",
+	    [SLUICE_REASON_PORTS] = "ports",
+	    [SLUICE_REASON_KERNEL] = "kernel",
+	    [SLUICE_REASON_NOT_LOADED] = "not_loaded",
+	    [SLUICE_REASON_DEMOTED] = "demoted",
+	    [SLUICE_REASON_DRAINING] = "draining",
+	};
+
+	return reason < SLUICE_REASON_COUNT ? names[reason] : "?";
+}

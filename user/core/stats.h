@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counters of one worker: written by its thread alone, read by any, so an addition is a plain
+ * load and store, without a locked instruction. Readers add the workers up.
+ */
+#pragma once
+#include "base/std.h"
+#include "proto/errors.h"
+#include "proto/ws_frame.h"
+#include "sluice/path.h"
+
+#include <stdatomic.h>
+
+typedef _Atomic uint64_t stat_t;
+
+enum stats_direction {
+	STATS_IN,  /* from clients */
+	STATS_OUT, /* to clients */
+	STATS_DIRECTIONS,
+};
+
+struct stats {
+	_Alignas(CACHE_LINE) stat_t accepted;
+	stat_t connections[SLUICE_PATH_COUNT]; /* open now, by path; upgraded ones only */
+	stat_t handshaking;                    /* accepted, not yet open, closing or refused */
+	stat_t refused[PROTO_ERROR_COUNT];     /* before the upgrade, by proto_error_index() */
+	stat_t closed[PROTO_ERROR_COUNT];      /* after it */
+	stat_t bytes[SLUICE_PATH_COUNT][STATS_DIRECTIONS]; /* of the WebSocket stream */
+	stat_t frames[SLUICE_PATH_COUNT][STATS_DIRECTIONS][WS_KIND_COUNT];
+	stat_t access_log_dropped; /* lines that the log's reader did not take in time */
+};
+
+static inline void stat_add(stat_t *stat, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(stat, memory_order_relaxed);
+
+	atomic_store_explicit(stat, now + n, memory_order_relaxed);
+}
+
+static inline void stat_sub(stat_t *stat, uint64_t n)
+{
+	stat_add(stat, -n);
+}
+
+static inline uint64_t stat_get(const stat_t *stat)
+{
+	return atomic_load_explicit(stat, memory_order_relaxed);
+}
+
+/** stats_add_frames() - count what lies between two readings of a connection's frame counters */
+void stats_add_frames(struct stats *s, enum sluice_path path, enum stats_direction direction,
+		      const uint64_t before[WS_KIND_COUNT], const uint64_t after[WS_KIND_COUNT]);
+/** stats_merge() - add all of @from (of a running worker) to @into (nobody else's) */
+void stats_merge(struct stats *into, const struct stats *from);
+
+const char *sluice_path_name(enum sluice_path path);
+const char *sluice_reason_name(enum sluice_reason reason);

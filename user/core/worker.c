@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/worker.h"
+
+#include "base/log.h"
+#include "core/connection.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#define MAILBOX_CAPACITY 4096
+#define MAIL_BUDGET      64  /* mails in one loop turn */
+#define ACCEPT_BUDGET    64  /* connections in one loop turn and socket */
+#define ACCEPT_PAUSE_S   0.1 /* after running out of descriptors or memory */
+
+struct acceptor {
+	struct list node;
+	struct worker *worker;
+	const struct listener_socket *socket;
+	ev_io io;
+};
+
+/* ---- accepting ----------------------------------------------------------------------------- */
+
+static bool is_resource_error(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void resume_accepting(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *w = container_of(timer, struct worker, accept_pause);
+
+	list_for_each (node, &w->accepting)
+		ev_io_start(w->loop, &list_entry(node, struct acceptor, node)->io);
+}
+
+/*
+ * Without a descriptor a pending connection can be neither taken nor refused, and a level-triggered
+ * loop would spin on it. So give up the spare descriptor to accept and reset one, and pause.
+ */
+static void out_of_resources(struct acceptor *a, int error)
+{
+	struct worker *w = a->worker;
+	int fd;
+
+	log_warning("worker %u: accept on listener \"%s\": %s; pausing", w->index,
+		    a->socket->listener->name, strerror(error));
+	if (w->spare_fd >= 0) {
+		close(TAKE_FD(w->spare_fd));
+		fd = accept4(a->socket->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	stat_add(&w->stats->refused[proto_error_index(EGW_CONNECTIONS)], 1);
+	list_for_each (node, &w->accepting)
+		ev_io_stop(w->loop, &list_entry(node, struct acceptor, node)->io);
+	ev_timer_set(&w->accept_pause, ACCEPT_PAUSE_S, 0);
+	ev_timer_start(w->loop, &w->accept_pause);
+}
+
+static void reset_socket(int fd)
+{
+	static const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
+	close(fd);
+}
+
+/*
+ * Up to max_connections are served. An eighth more is accepted only to be told 503, which needs
+ * their request to be read; what comes on top is reset at once.
+ */
+static void admit(struct acceptor *a, int fd, const struct sockaddr *source)
+{
+	struct worker *w = a->worker;
+	struct worker_shared *shared = w->shared;
+	uint64_t n = atomic_fetch_add_explicit(&shared->n_connections, 1, memory_order_relaxed);
+	struct connection *c;
+
+	if (n >= shared->max_connections + shared->max_connections / 8 + 1 ||
+	    connection_new(w, a->socket->listener, fd, source, &c) < 0) {
+		atomic_fetch_sub_explicit(&shared->n_connections, 1, memory_order_relaxed);
+		stat_add(&w->stats->refused[proto_error_index(EGW_CONNECTIONS)], 1);
+		reset_socket(fd);
+		return;
+	}
+	c->is_over_limit = n >= shared->max_connections;
+	handshake_begin(c);
+}
+
+static void accept_cb(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct acceptor *a = container_of(io, struct acceptor, io);
+
+	for (int i = 0; i < ACCEPT_BUDGET; i++) {
+		union {
+			struct sockaddr sa;
+			struct sockaddr_in6 in6;
+			struct sockaddr_un un;
+		} source = {0};
+		socklen_t len = sizeof(source);
+		int fd = accept4(a->socket->fd, &source.sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			admit(a, fd, &source.sa);
+		} else if (is_resource_error(errno)) {
+			out_of_resources(a, errno);
+			return;
+		} else if (errno == EAGAIN) {
+			return;
+		}
+		/* Anything else concerns the pending connection alone (accept(2)): the next. */
+	}
+}
+
+static int add_acceptor(struct worker *w, const struct listener_socket *socket)
+{
+	struct acceptor *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->worker = w;
+	a->socket = socket;
+	ev_io_init(&a->io, accept_cb, socket->fd, EV_READ);
+	list_append(&w->accepting, &a->node);
+	return 0;
+}
+
+static void stop_accepting(struct worker *w)
+{
+	ev_timer_stop(w->loop, &w->accept_pause);
+	list_for_each_safe (node, &w->accepting) {
+		struct acceptor *a = list_entry(node, struct acceptor, node);
+
+		ev_io_stop(w->loop, &a->io);
+		list_remove(node);
+		free(a);
+	}
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static void mail_cb(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct worker *w = container_of(io, struct worker, on_mail);
+
+	(void)mailbox_run(w->mailbox, MAIL_BUDGET);
+}
+
+static void empty_graveyard(struct worker *w)
+{
+	list_for_each_safe (node, &w->graveyard) {
+		list_remove(node);
+		connection_free(container_of(node, struct connection, link.node));
+		atomic_fetch_sub_explicit(&w->shared->n_connections, 1, memory_order_relaxed);
+	}
+}
+
+static void leave_if_stopped(struct worker *w)
+{
+	if (w->is_stopping && w->by_id.n_nodes == 0)
+		ev_break(w->loop, EVBREAK_ALL);
+}
+
+static void before_wait_cb(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+	struct worker *w = container_of(prepare, struct worker, before_wait);
+
+	if (!list_is_empty(&w->graveyard))
+		empty_graveyard(w);
+	access_log_flush(w->access_log);
+	leave_if_stopped(w);
+}
+
+static void *thread_main(void *arg)
+{
+	struct worker *w = arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "sluice-w%u", w->index);
+	(void)pthread_setname_np(pthread_self(), name);
+	list_for_each (node, &w->accepting)
+		ev_io_start(w->loop, &list_entry(node, struct acceptor, node)->io);
+	ev_run(w->loop, 0);
+	empty_graveyard(w);
+	access_log_flush(w->access_log);
+	if (w->on_stopped)
+		w->on_stopped(w, w->on_stopped_arg);
+	return NULL;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static int set_up(struct worker *w, const struct listener_set *listeners)
+{
+	int error;
+
+	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	w->stats = aligned_alloc(CACHE_LINE, sizeof(*w->stats));
+	w->scratch_in = malloc(LEG_HEADROOM + LEG_READ_MAX);
+	w->scratch_out = malloc(WORKER_SCRATCH_OUT);
+	if (!w->loop || !w->stats || !w->scratch_in || !w->scratch_out)
+		return -ENOMEM;
+	memset(w->stats, 0, sizeof(*w->stats));
+	error = mailbox_new(MAILBOX_CAPACITY, &w->mailbox);
+	if (error < 0)
+		return error;
+	error =
+	    access_log_new(w->shared->access_log_fd, &w->stats->access_log_dropped, &w->access_log);
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < listeners->n_sockets; i++) {
+		const struct listener_socket *socket = &listeners->sockets[i];
+
+		if (!socket->is_shared && socket->worker != w->index)
+			continue;
+		error = add_acceptor(w, socket);
+		if (error < 0)
+			return error;
+	}
+	ev_io_init(&w->on_mail, mail_cb, mailbox_fd(w->mailbox), EV_READ);
+	ev_io_start(w->loop, &w->on_mail);
+	ev_prepare_init(&w->before_wait, before_wait_cb);
+	ev_prepare_start(w->loop, &w->before_wait);
+	ev_init(&w->accept_pause, resume_accepting);
+	return 0;
+}
+
+int worker_new(unsigned int index, struct worker_shared *shared, struct config *config,
+	       const struct listener_set *listeners, struct worker **ret_worker)
+{
+	_cleanup_(cleanup_worker_free) struct worker *w = calloc(1, sizeof(*w));
+	int error;
+
+	if (!w)
+		return -ENOMEM;
+	w->index = index;
+	w->shared = shared;
+	w->config = config_ref(config);
+	w->conn_ids = &shared->conn_ids;
+	w->on_request = shared->on_request;
+	w->routing = shared->routing;
+	list_init(&w->connections);
+	list_init(&w->graveyard);
+	list_init(&w->accepting);
+	hash_table_init(&w->by_id);
+	hash_key_random(&w->hash_key);
+	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	error = set_up(w, listeners);
+	if (error < 0)
+		return error;
+	*ret_worker = TAKE_PTR(w);
+	return 0;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	assert(!w->is_running);
+	if (w->loop) {
+		stop_accepting(w);
+		ev_loop_destroy(w->loop);
+	}
+	mailbox_free(w->mailbox);
+	access_log_free(w->access_log);
+	hash_table_done(&w->by_id);
+	if (w->spare_fd >= 0)
+		close(w->spare_fd);
+	config_unref(w->config);
+	free(w->stats);
+	free(w->scratch_in);
+	free(w->scratch_out);
+	free(w);
+}
+
+int worker_start(struct worker *w)
+{
+	int error = pthread_create(&w->thread, NULL, thread_main, w);
+
+	w->is_running = error == 0;
+	return -error;
+}
+
+void worker_join(struct worker *w)
+{
+	if (w->is_running)
+		(void)pthread_join(w->thread, NULL);
+	w->is_running = false;
+}
+
+/* ---- calls from other threads -------------------------------------------------------------- */
+
+struct call {
+	struct worker *worker;
+	worker_call_fn *fn;
+	void *arg;
+};
+
+static void run_call(const struct mail *mail)
+{
+	_cleanup_free_ struct call *call = mail->ptr;
+
+	call->fn(call->worker, call->arg);
+}
+
+int worker_call(struct worker *w, worker_call_fn *fn, void *arg)
+{
+	_cleanup_free_ struct call *call = malloc(sizeof(*call));
+	int error;
+
+	if (!call)
+		return -EAGAIN;
+	*call = (struct call){.worker = w, .fn = fn, .arg = arg};
+	error = mailbox_post(w->mailbox, &(struct mail){.fn = run_call, .ptr = call});
+	if (error == 0)
+		call = NULL; /* run_call() frees it */
+	return error;
+}
+
+static void stop_here(struct worker *w, void *arg)
+{
+	const struct proto_error_info *info = proto_error_info(EGW_SHUTDOWN);
+
+	w->is_stopping = true;
+	stop_accepting(w);
+	/* One connection's end never ends another, so the next stays valid. */
+	list_for_each_safe (node, &w->connections) {
+		struct connection_link *link = container_of(node, struct connection_link, node);
+		struct connection *c;
+
+		if (link->is_cursor)
+			continue;
+		c = container_of(link, struct connection, link);
+		c->ops->close(c, EGW_SHUTDOWN, info->close_code, slice_from_str(info->name));
+	}
+}
+
+int worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg), void *arg)
+{
+	/* Read by the worker only behind the mail, which orders it. */
+	w->on_stopped = on_stopped;
+	w->on_stopped_arg = arg;
+	return worker_call(w, stop_here, NULL);
+}
+
+static void kill_here(struct worker *w, void *arg)
+{
+	w->is_stopping = true;
+	stop_accepting(w);
+	list_for_each_safe (node, &w->connections) {
+		struct connection_link *link = container_of(node, struct connection_link, node);
+
+		if (!link->is_cursor)
+			connection_end(container_of(link, struct connection, link), EGW_SHUTDOWN);
+	}
+}
+
+int worker_kill(struct worker *w)
+{
+	return worker_call(w, kill_here, NULL);
+}
+
+/* ---- services for connections -------------------------------------------------------------- */
+
+void *worker_scratch(struct worker *w)
+{
+	return w->scratch_in;
+}
+
+void *worker_scratch_out(struct worker *w)
+{
+	return w->scratch_out;
+}
+
+void worker_bury(struct worker *w, struct connection *c)
+{
+	list_append(&w->graveyard, &c->link.node);
+}
+
+struct connection *worker_find(struct worker *w, uint64_t id)
+{
+	uint64_t hash = hash_u64(&w->hash_key, id);
+
+	for (struct hash_node *node = hash_table_first(&w->by_id, hash); node;
+	     node = hash_table_next(node)) {
+		struct connection *c = container_of(node, struct connection, by_id);
+
+		if (c->id == id)
+			return c;
+	}
+	return NULL;
+}
+
+int worker_take_memory(struct worker *w, uint64_t bytes)
+{
+	if (bytes > w->shared->message_memory_bytes - w->message_bytes)
+		return -EGW_MEMORY;
+	w->message_bytes += bytes;
+	return 0;
+}
+
+void worker_give_memory(struct worker *w, uint64_t bytes)
+{
+	assert(bytes <= w->message_bytes);
+	w->message_bytes -= bytes;
+}
+
+struct worker_cursor {
+	struct connection_link link;
+};
+
+struct worker_cursor *worker_cursor_new(struct worker *w)
+{
+	struct worker_cursor *cursor = calloc(1, sizeof(*cursor));
+
+	if (!cursor)
+		return NULL;
+	cursor->link.is_cursor = true;
+	list_prepend(&w->connections, &cursor->link.node);
+	return cursor;
+}
+
+void worker_cursor_free(struct worker_cursor *cursor)
+{
+	if (!cursor)
+		return;
+	list_remove(&cursor->link.node);
+	free(cursor);
+}
+
+struct connection *worker_cursor_next(struct worker *w, struct worker_cursor *cursor)
+{
+	struct list *node = cursor->link.node.next;
+
+	while (node != &w->connections &&
+	       container_of(node, struct connection_link, node)->is_cursor)
+		node = node->next;
+	if (node == &w->connections)
+		return NULL;
+	list_remove(&cursor->link.node);
+	list_insert_before(node->next, &cursor->link.node);
+	return container_of(node, struct connection, link.node);
+}

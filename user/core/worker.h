@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker: one thread, one libev loop, and the connections that it accepted. Everything below
+ * is its thread's own unless said otherwise; other threads reach it through its mailbox.
+ */
+#pragma once
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "base/std.h"
+#include "core/access_log.h"
+#include "core/config.h"
+#include "core/conn_id.h"
+#include "core/handshake.h"
+#include "core/leg.h"
+#include "core/listener.h"
+#include "core/stats.h"
+
+#include <ev.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct connection;
+
+/* What all workers of a process share; set up before the first one starts. */
+struct worker_shared {
+	struct conn_id_source conn_ids;
+	_Atomic uint64_t n_connections; /* accepted and not yet freed, all workers */
+	uint64_t max_connections;
+	uint64_t message_memory_bytes; /* for each worker's share, see worker_take_memory() */
+	unsigned int n_workers;
+	handshake_handler *on_request;
+	void *routing;     /* the route layer's, for on_request */
+	int access_log_fd; /* -1 = off */
+};
+
+struct worker {
+	unsigned int index;
+	struct worker_shared *shared;
+	struct ev_loop *loop;
+	struct stats *stats;     /* written here, read by any thread */
+	struct mailbox *mailbox; /* posted to by any thread */
+	struct access_log *access_log;
+	struct config *config;   /* one reference */
+	struct list connections; /* connection.link, and cursors */
+	struct hash_table by_id;
+	struct hash_key hash_key;
+	struct conn_id_source *conn_ids;
+	struct conn_id_block conn_id_block;
+	handshake_handler *on_request;
+	void *routing;
+	bool is_stopping;
+
+	/* private to worker.c */
+	pthread_t thread;
+	bool is_running;
+	struct list graveyard;  /* closed in this loop turn */
+	struct list accepting;  /* struct acceptor */
+	uint64_t message_bytes; /* of messages being assembled */
+	int spare_fd;           /* given up to accept and refuse when descriptors run out */
+	ev_io on_mail;
+	ev_prepare before_wait;
+	ev_timer accept_pause;
+	void (*on_stopped)(struct worker *w, void *arg);
+	void *on_stopped_arg;
+	uint8_t *scratch_in, *scratch_out;
+};
+
+/**
+ * worker_new() - a worker that is not yet running
+ * @listeners: open sockets; borrowed until the worker is freed
+ *
+ * Return: 0, -ENOMEM or another -errno.
+ */
+int worker_new(unsigned int index, struct worker_shared *shared, struct config *config,
+	       const struct listener_set *listeners, struct worker **ret_worker);
+/** worker_free() - after worker_join(), or of one that never ran. NULL is fine */
+void worker_free(struct worker *w);
+DEFINE_CLEANUP(struct worker, worker_free)
+
+/** worker_start() - start the thread. Return: 0 or -errno */
+int worker_start(struct worker *w);
+/**
+ * worker_stop() - any thread: stop accepting, close connections politely (1001), and leave the
+ * loop when the last one is gone
+ * @on_stopped: called on the worker's thread as its last act
+ *
+ * Return: 0, or -EAGAIN when the mailbox is full.
+ */
+int worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg), void *arg);
+/** worker_kill() - any thread: end all connections at once and leave the loop. Return: as above */
+int worker_kill(struct worker *w);
+void worker_join(struct worker *w);
+
+/* Runs on the worker's thread. */
+typedef void worker_call_fn(struct worker *w, void *arg);
+/** worker_call() - any thread: run @fn there. Return: 0, or -EAGAIN when the mailbox is full */
+int worker_call(struct worker *w, worker_call_fn *fn, void *arg);
+
+/* ---- on the worker's thread only ---------------------------------------------------------- */
+
+/** worker_scratch() - LEG_HEADROOM + LEG_READ_MAX bytes, good until the next event */
+void *worker_scratch(struct worker *w);
+/** worker_scratch_out() - WORKER_SCRATCH_OUT bytes for building output, likewise */
+#define WORKER_SCRATCH_OUT (2 * 65536u)
+void *worker_scratch_out(struct worker *w);
+
+/** worker_bury() - free a closed connection at the end of the loop turn */
+void worker_bury(struct worker *w, struct connection *c);
+/** worker_find() - the living connection @id, or NULL */
+struct connection *worker_find(struct worker *w, uint64_t id);
+
+/**
+ * worker_take_memory() - account @bytes of a message being assembled
+ *
+ * Return: 0, or -EGW_MEMORY if the worker's share of limits.message_memory is used up.
+ */
+int worker_take_memory(struct worker *w, uint64_t bytes);
+void worker_give_memory(struct worker *w, uint64_t bytes);
+
+/* A place in the worker's list of connections that survives their coming and going. */
+struct worker_cursor;
+/**
+ * worker_cursor_new() - ahead of the first connection. Free it on the worker's thread
+ */
+struct worker_cursor *worker_cursor_new(struct worker *w);
+void worker_cursor_free(struct worker_cursor *cursor);
+/** worker_cursor_next() - step over one connection. Return: it, or NULL at the end */
+struct connection *worker_cursor_next(struct worker *w, struct worker_cursor *cursor);
