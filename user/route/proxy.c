@@ -106,16 +106,15 @@ static void request_sent(struct connection *c)
  * of the loop. On a connection still in SYN-SENT, send(2) says EAGAIN and the request waits in
  * the leg's queue, whose first flush then tells whether the connect worked.
  */
-static void send_request(struct connection *c)
+static int send_request(struct connection *c)
 {
 	struct proxy *p = c->stage;
 	int error =
 	    leg_send(&c->endpoint_leg, byte_queue_front(&p->request), byte_queue_len(&p->request));
 
-	if (error < 0)
-		connect_failed(c, EUP_CONNECT, strerror(-error));
-	else if (byte_queue_len(&c->endpoint_leg.out) < byte_queue_len(&p->request))
+	if (error == 0 && byte_queue_len(&c->endpoint_leg.out) < byte_queue_len(&p->request))
 		request_sent(c);
+	return error;
 }
 
 static void try_next(struct connection *c)
@@ -136,13 +135,15 @@ static void try_next(struct connection *c)
 		c->endpoint_state = endpoint;
 		c->endpoint = endpoint->config;
 		error = start_connect(c, &endpoint->config->address);
+		if (error == 0) {
+			timer_arm(&c->timer, p->cluster->config->connect_timeout_ms);
+			error = send_request(c);
+		}
 		if (error == 0)
-			break;
+			return;
 		fail_endpoint(c, EUP_CONNECT, strerror(-error));
 		leave_endpoint(c);
 	}
-	timer_arm(&c->timer, p->cluster->config->connect_timeout_ms);
-	send_request(c);
 }
 
 static void on_writable(struct connection *c, struct leg *leg)
