@@ -105,7 +105,8 @@ static uint32_t rtt_us(const struct connection *c)
 static void put_connection(struct text_writer *w, const struct connection *c)
 {
 	uint64_t now_ns = clock_monotonic_ns();
-	bool is_proxied = c->route && c->route->action == CONFIG_ACTION_PROXY;
+	const struct config_route *route = c->route;
+	bool is_proxied = route && route->action == CONFIG_ACTION_PROXY;
 	char time[CLOCK_RFC3339_LEN + 1], id[BASE32_U64_LEN + 1], source[64];
 
 	clock_format_rfc3339(clock_realtime_ns(), time);
@@ -115,10 +116,10 @@ static void put_connection(struct text_writer *w, const struct connection *c)
 	put_string(w, "conn", id);
 	put_string(w, "listener", c->listener->name);
 	put_string(w, "source", source);
-	put_string(w, "route", c->route ? c->route->name : NULL);
+	put_string(w, "route", route ? route->name : NULL);
 	put_string(w, "rule", NULL);
 	put_string(w, "class", NULL);
-	put_string(w, "cluster", is_proxied ? c->route->cluster->name : NULL);
+	put_string(w, "cluster", is_proxied ? route->cluster->name : NULL);
 	put_string(w, "endpoint", c->endpoint ? c->endpoint->name : NULL);
 	put_string(w, "path", c->opened_ns ? sluice_path_name(c->path) : NULL);
 	put_number(w, "promotions", c->promotions);
