@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/listener.h"
 
+#include "base/unix_socket.h"
+
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 static int set_int(int fd, int level, int option, int value)
 {
@@ -25,36 +26,17 @@ static int set_tcp_options(int fd, const struct address *address)
 	return error;
 }
 
-/* A socket file left by a process that died has nobody behind it. */
-static int remove_stale_path(const struct address *address)
-{
-	_cleanup_close_ int fd = -1;
-	struct stat st;
-
-	if (address->un.sun_path[0] == '\0' || stat(address->un.sun_path, &st) < 0)
-		return 0;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, &address->sa, address->len) == 0 || errno != ECONNREFUSED)
-		return -EADDRINUSE;
-	return unlink(address->un.sun_path) < 0 ? -errno : 0;
-}
-
 static int open_socket(const struct address *address, uint32_t backlog, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
-	int error = 0;
+	int error;
 
+	if (address->sa.sa_family == AF_UNIX)
+		return unix_listen(address, (int)backlog, 0666, ret_fd);
 	fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	if (address->sa.sa_family == AF_UNIX)
-		error = remove_stale_path(address);
-	else
-		error = set_tcp_options(fd, address);
+	error = set_tcp_options(fd, address);
 	if (error < 0)
 		return error;
 	if (bind(fd, &address->sa, address->len) < 0 || listen(fd, (int)backlog) < 0)
@@ -78,7 +60,6 @@ static int add_socket(struct listener_set *set, const struct config_listener *li
 	if (error < 0)
 		return error;
 	set->n_sockets++;
-	s->is_path_owned = is_unix && address->un.sun_path[0] != '\0';
 	s->address.len = sizeof(s->address.un);
 	if (getsockname(s->fd, &s->address.sa, &s->address.len) < 0)
 		return -errno;
@@ -151,8 +132,8 @@ void listener_set_free(struct listener_set *set)
 	if (!set)
 		return;
 	for (size_t i = 0; i < set->n_sockets; i++) {
-		if (set->sockets[i].is_path_owned)
-			(void)unlink(set->sockets[i].address.un.sun_path);
+		if (set->sockets[i].is_shared)
+			unix_unlink(&set->sockets[i].address);
 		close(set->sockets[i].fd);
 	}
 	free(set->sockets);

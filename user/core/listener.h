@@ -14,7 +14,6 @@ struct listener_socket {
 	int fd;                                 /* owned by the set, non-blocking */
 	bool is_shared;                         /* one fd for all workers (unix) */
 	unsigned int worker;                    /* whose it is, unless shared */
-	bool is_path_owned;                     /* the unix path is ours to unlink */
 };
 
 struct listener_set {

@@ -20,6 +20,10 @@ struct acceptor {
 	ev_io io;
 };
 
+struct worker_cursor {
+	struct connection_link link;
+};
+
 /* ---- accepting ----------------------------------------------------------------------------- */
 
 static bool is_resource_error(int error)
@@ -264,6 +268,9 @@ void worker_free(struct worker *w)
 		stop_accepting(w);
 		ev_loop_destroy(w->loop);
 	}
+	/* A listing that was given up when the daemon stopped may have left its cursor. */
+	list_for_each_safe (node, &w->connections)
+		worker_cursor_free(container_of(node, struct worker_cursor, link.node));
 	mailbox_free(w->mailbox);
 	access_log_free(w->access_log);
 	hash_table_done(&w->by_id);
@@ -407,10 +414,6 @@ void worker_give_memory(struct worker *w, uint64_t bytes)
 	assert(bytes <= w->message_bytes);
 	w->message_bytes -= bytes;
 }
-
-struct worker_cursor {
-	struct connection_link link;
-};
 
 struct worker_cursor *worker_cursor_new(struct worker *w)
 {

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sluicectl: the operator's command line to a running daemon (contracts.md s7). */
+#include "app/sluicectl/client.h"
+#include "app/sluicectl/verbs.h"
+#include "base/version.h"
+#include "core/control_path.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+static void print_usage(FILE *out)
+{
+	fputs("usage: sluicectl [-s SOCKET] [-j] VERB [ARGUMENTS]\n\n", out);
+	for (size_t i = 0; i < n_verbs; i++)
+		fprintf(out, "  %-18s %s%s\n", verbs[i].words, verbs[i].help,
+			verbs[i].takes_conn ? ": CONN, or a filter" : "");
+	fputs("\n"
+	      "  -s, --socket PATH  control socket (default: where sluiced puts it)\n"
+	      "  -j, --json         print the answer's data as JSON\n"
+	      "      --version      print version and commit\n"
+	      "  -h, --help         print this\n"
+	      "\n"
+	      "Filters of `show connections` and `close` (all that are given must hold):\n"
+	      "  --route NAME  --cluster NAME  --endpoint NAME  --listener NAME\n"
+	      "  --path relay|splice|sockmap|hub|local  --source ADDRESS[/BITS]\n"
+	      "  --older DURATION  --idle DURATION  --conn ID\n"
+	      "Of `close`: --code CODE (default 1001)  --reason TEXT  --all\n"
+	      "\n"
+	      "Exit status: 0 done, 1 refused, 2 usage, 3 daemon not reachable.\n",
+	      out);
+}
+
+enum {
+	OPT_VERSION = 256,
+	OPT_FILTER, /* goes into the arguments under its own name, as text */
+	OPT_CODE,
+	OPT_REASON,
+	OPT_ALL,
+};
+
+static const struct option options[] = {
+    {"socket", required_argument, NULL, 's'},
+    {"json", no_argument, NULL, 'j'},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {"conn", required_argument, NULL, OPT_FILTER},
+    {"route", required_argument, NULL, OPT_FILTER},
+    {"cluster", required_argument, NULL, OPT_FILTER},
+    {"endpoint", required_argument, NULL, OPT_FILTER},
+    {"listener", required_argument, NULL, OPT_FILTER},
+    {"path", required_argument, NULL, OPT_FILTER},
+    {"source", required_argument, NULL, OPT_FILTER},
+    {"older", required_argument, NULL, OPT_FILTER},
+    {"idle", required_argument, NULL, OPT_FILTER},
+    {"code", required_argument, NULL, OPT_CODE},
+    {"reason", required_argument, NULL, OPT_REASON},
+    {"all", no_argument, NULL, OPT_ALL},
+    {0},
+};
+
+struct command_line {
+	const char *socket;
+	bool is_json, has_filter, has_close;
+	json_t *args;
+};
+
+/* Return: -1 to go on, else an exit status. */
+static int parse_options(int argc, char **argv, struct command_line *ret)
+{
+	int option, index;
+	char *end;
+	long code;
+
+	while ((option = getopt_long(argc, argv, "s:jh", options, &index)) != -1) {
+		switch (option) {
+		case 's':
+			ret->socket = optarg;
+			break;
+		case 'j':
+			ret->is_json = true;
+			break;
+		case 'h':
+			print_usage(stdout);
+			return EXIT_DONE;
+		case OPT_VERSION:
+			printf("sluicectl %s (%s)\n", sluice_version, sluice_commit);
+			return EXIT_DONE;
+		case OPT_FILTER:
+			ret->has_filter = true;
+			json_object_set_new(ret->args, options[index].name, json_string(optarg));
+			break;
+		case OPT_CODE:
+			ret->has_close = true;
+			code = strtol(optarg, &end, 10);
+			if (*end || end == optarg) {
+				fprintf(stderr, "sluicectl: --code %s: expected a number\n",
+					optarg);
+				return EXIT_USAGE_ERROR;
+			}
+			json_object_set_new(ret->args, "code", json_integer(code));
+			break;
+		case OPT_REASON:
+			ret->has_close = true;
+			json_object_set_new(ret->args, "reason", json_string(optarg));
+			break;
+		case OPT_ALL:
+			ret->has_close = true;
+			json_object_set_new(ret->args, "all", json_true());
+			break;
+		default:
+			fputs("sluicectl: see sluicectl --help\n", stderr);
+			return EXIT_USAGE_ERROR;
+		}
+	}
+	return -1;
+}
+
+/* Takes as many words as the verb has. Return: the verb, with *ret_used words, or NULL. */
+static const struct verb *find_verb(int argc, char **argv, int *ret_used)
+{
+	for (size_t i = 0; i < n_verbs; i++) {
+		const char *rest = verbs[i].words;
+		int used = 0;
+
+		while (used < argc && *rest) {
+			size_t len = strcspn(rest, " ");
+
+			if (strlen(argv[used]) != len || memcmp(argv[used], rest, len) != 0)
+				break;
+			used++;
+			rest += len + (rest[len] == ' ');
+		}
+		if (*rest == '\0') {
+			*ret_used = used;
+			return &verbs[i];
+		}
+	}
+	return NULL;
+}
+
+static int usage_error(const char *verb, const char *text, const char *what)
+{
+	fprintf(stderr, "sluicectl: %s: %s \"%s\"; see sluicectl --help\n", verb, text, what);
+	return EXIT_USAGE_ERROR;
+}
+
+/* Return: -1 to go on, else an exit status. */
+static int check_arguments(const struct verb *verb, int argc, char **argv,
+			   struct command_line *line)
+{
+	if (verb->takes_conn && argc > 0) {
+		json_object_set_new(line->args, "conn", json_string(argv[0]));
+		line->has_filter = true;
+		argc--;
+		argv++;
+	}
+	if (argc > 0)
+		return usage_error(verb->words, "unexpected argument", argv[0]);
+	if (line->has_filter && !verb->takes_filter)
+		return usage_error(verb->words, "takes no filter, unlike", "show connections");
+	if (line->has_close && !verb->takes_close)
+		return usage_error(verb->words, "--code, --reason and --all belong to", "close");
+	return -1;
+}
+
+/* Joins the pages of a list; other data comes in one. */
+static int collect(const json_t *data, void *arg)
+{
+	json_t **all = arg;
+
+	if (json_is_array(data) && *all)
+		json_array_extend(*all, (json_t *)data);
+	else
+		*all = json_incref((json_t *)data);
+	return EXIT_DONE;
+}
+
+static int run(const struct verb *verb, const struct command_line *line)
+{
+	json_t *data = NULL;
+	int status = client_request(line->socket, verb->cmd, line->args, collect, &data);
+
+	if (status == EXIT_DONE && line->is_json) {
+		json_dumpf(data, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+		putchar('\n');
+	} else if (status == EXIT_DONE) {
+		verb->print(data);
+	}
+	json_decref(data);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct command_line line = {.args = json_object()};
+	char path[CONTROL_PATH_MAX + 1];
+	const struct verb *verb;
+	int used, status;
+
+	status = parse_options(argc, argv, &line);
+	if (status >= 0)
+		goto out;
+	argc -= optind;
+	argv += optind;
+	if (argc == 0) {
+		print_usage(stderr);
+		status = EXIT_USAGE_ERROR;
+		goto out;
+	}
+	verb = find_verb(argc, argv, &used);
+	if (!verb) {
+		fprintf(stderr, "sluicectl: unknown verb \"%s\"; see sluicectl --help\n", argv[0]);
+		status = EXIT_USAGE_ERROR;
+		goto out;
+	}
+	status = check_arguments(verb, argc - used, argv + used, &line);
+	if (status >= 0)
+		goto out;
+	if (!line.socket)
+		line.socket = control_default_path(path);
+	if (!line.socket) {
+		fputs("sluicectl: where is the daemon? give -s SOCKET\n", stderr);
+		status = EXIT_USAGE_ERROR;
+		goto out;
+	}
+	status = run(verb, &line);
+out:
+	json_decref(line.args);
+	return status;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/sluicectl/verbs.h"
+
+#include "app/sluicectl/table.h"
+
+#include <stdio.h>
+
+/* ---- status -------------------------------------------------------------------------------- */
+
+static void print_value(const char *label, const json_t *value, enum column_format format)
+{
+	char text[128];
+
+	table_format(value, format, text, sizeof(text));
+	printf("%-16s %s\n", label, text);
+}
+
+/* {"a": 1, "b": 2} as "a 1, b 2" */
+static void print_counts(const char *label, const json_t *object)
+{
+	const char *separator = "", *key;
+	json_t *value;
+
+	if (json_object_size(object) == 0)
+		return;
+	printf("%-16s ", label);
+	json_object_foreach((json_t *)object, key, value)
+	{
+		printf("%s%s %lld", separator, key, (long long)json_integer_value(value));
+		separator = ", ";
+	}
+	putchar('\n');
+}
+
+static uint64_t sum(const json_t *object)
+{
+	const char *key;
+	uint64_t total = 0;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value) total +=
+	    (uint64_t)json_integer_value(value);
+	return total;
+}
+
+static void print_traffic(const json_t *traffic)
+{
+	static const struct column columns[] = {
+	    {"path", "PATH", COLUMN_TEXT, 0},
+	    {"bytes_in", "BYTES IN", COLUMN_BYTES, 0},
+	    {"bytes_out", "BYTES OUT", COLUMN_BYTES, 0},
+	    {"frames_in", "FRAMES IN", COLUMN_NUMBER, 0},
+	    {"frames_out", "FRAMES OUT", COLUMN_NUMBER, 0},
+	};
+	json_t *rows = json_array(), *value;
+	const char *path;
+
+	json_object_foreach((json_t *)traffic, path, value)
+	{
+		json_array_append_new(rows,
+				      json_pack("{s:s, s:O, s:O, s:I, s:I}", "path", path,
+						"bytes_in", json_object_get(value, "bytes_in"),
+						"bytes_out", json_object_get(value, "bytes_out"),
+						"frames_in",
+						(json_int_t)sum(
+						    json_object_get(value, "frames_in")),
+						"frames_out",
+						(json_int_t)sum(
+						    json_object_get(value, "frames_out"))));
+	}
+	if (json_array_size(rows)) {
+		putchar('\n');
+		table_print(rows, columns, ARRAY_SIZE(columns), 0);
+	}
+	json_decref(rows);
+}
+
+static void print_listeners(const json_t *listeners)
+{
+	const json_t *listener, *address;
+	size_t i, a;
+
+	json_array_foreach(listeners, i, listener)
+	{
+		printf("%-16s %s:", i == 0 ? "listeners" : "",
+		       json_string_value(json_object_get(listener, "name")));
+		json_array_foreach(json_object_get(listener, "addresses"), a, address)
+		    printf(" %s", json_string_value(address));
+		putchar('\n');
+	}
+}
+
+static void print_offload(const json_t *offload)
+{
+	const char *separator = "", *path;
+	json_t *value;
+
+	printf("%-16s ", "paths");
+	json_object_foreach((json_t *)offload, path, value)
+	{
+		if (json_is_true(json_object_get(value, "available")))
+			printf("%s%s", separator, path);
+		else
+			printf("%s%s (no: %s)", separator, path,
+			       json_string_value(json_object_get(value, "reason")));
+		separator = ", ";
+	}
+	putchar('\n');
+}
+
+static void print_status(const json_t *data)
+{
+	json_t *uptime_ms =
+	    json_integer(1000 * json_integer_value(json_object_get(data, "uptime_s")));
+
+	printf("%-16s %s (%s), pid %lld, %s\n", "sluiced",
+	       json_string_value(json_object_get(data, "version")),
+	       json_string_value(json_object_get(data, "commit")),
+	       (long long)json_integer_value(json_object_get(data, "pid")),
+	       json_string_value(json_object_get(data, "state")));
+	print_value("uptime", uptime_ms, COLUMN_DURATION);
+	print_value("workers", json_object_get(data, "workers"), COLUMN_NUMBER);
+	print_listeners(json_object_get(data, "listeners"));
+	print_offload(json_object_get(data, "offload"));
+	print_counts("connections", json_object_get(data, "connections"));
+	print_value("accepted", json_object_get(data, "accepted"), COLUMN_NUMBER);
+	print_counts("refused", json_object_get(data, "refused"));
+	print_counts("closed", json_object_get(data, "closed"));
+	print_traffic(json_object_get(data, "traffic"));
+	json_decref(uptime_ms);
+}
+
+/* ---- lists --------------------------------------------------------------------------------- */
+
+static void print_connections(const json_t *rows)
+{
+	static const struct column columns[] = {
+	    {"conn", "CONN", COLUMN_TEXT, 0},
+	    {"state", "STATE", COLUMN_TEXT, 3},
+	    {"path", "PATH", COLUMN_TEXT, 1},
+	    {"reason", "REASON", COLUMN_TEXT, 5},
+	    {"source", "SOURCE", COLUMN_TEXT, 0},
+	    {"listener", "LISTENER", COLUMN_TEXT, 9},
+	    {"route", "ROUTE", COLUMN_TEXT, 1},
+	    {"cluster", "CLUSTER", COLUMN_TEXT, 8},
+	    {"endpoint", "ENDPOINT", COLUMN_TEXT, 2},
+	    {"age_ms", "AGE", COLUMN_DURATION, 4},
+	    {"idle_ms", "IDLE", COLUMN_DURATION, 2},
+	    {"bytes_in", "IN", COLUMN_BYTES, 3},
+	    {"bytes_out", "OUT", COLUMN_BYTES, 3},
+	    {"frames_in", "FRAMES IN", COLUMN_NUMBER, 6},
+	    {"frames_out", "FRAMES OUT", COLUMN_NUMBER, 6},
+	    {"worker", "WORKER", COLUMN_NUMBER, 10},
+	};
+
+	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
+}
+
+static void print_routes(const json_t *rows)
+{
+	static const struct column columns[] = {
+	    {"name", "ROUTE", COLUMN_TEXT, 0},
+	    {"host", "HOST", COLUMN_TEXT, 2},
+	    {"path", "PATH", COLUMN_TEXT, 1},
+	    {"match", "MATCH", COLUMN_TEXT, 3},
+	    {"action", "ACTION", COLUMN_TEXT, 0},
+	    {"cluster", "CLUSTER", COLUMN_TEXT, 1},
+	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 0},
+	    {"accepted", "ACCEPTED", COLUMN_NUMBER, 2},
+	    {"tunnel_timeout_ms", "TIMEOUT", COLUMN_DURATION, 4},
+	    {"max_frame", "MAX FRAME", COLUMN_BYTES, 5},
+	    {"max_message", "MAX MESSAGE", COLUMN_BYTES, 5},
+	};
+
+	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
+}
+
+static void print_closed(const json_t *data)
+{
+	long long n = json_integer_value(json_object_get(data, "closed"));
+
+	printf("%lld connection%s closing\n", n, n == 1 ? "" : "s");
+}
+
+const struct verb verbs[] = {
+    {"status", "status", "the daemon, its listeners, paths and totals", .print = print_status},
+    {"show connections", "show.connections", "connections, one a line", .takes_filter = true,
+     .print = print_connections},
+    {"show routes", "show.routes", "routes in the order in which they are tried",
+     .print = print_routes},
+    {"close", "close", "close connections politely (Close frame at a frame boundary)",
+     .takes_conn = true, .takes_filter = true, .takes_close = true, .print = print_closed},
+};
+
+const size_t n_verbs = ARRAY_SIZE(verbs);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What sluicectl can ask, and how the answer is printed. */
+#pragma once
+#include "base/std.h"
+
+#include <jansson.h>
+
+struct verb {
+	const char *words; /* as typed: "show connections" */
+	const char *cmd;   /* as asked: "show.connections" */
+	const char *help;
+	bool takes_conn;   /* one connection id may follow */
+	bool takes_filter; /* --route and the like */
+	bool takes_close;  /* --code, --reason, --all */
+	/* @data: the whole answer, lists joined */
+	void (*print)(const json_t *data);
+};
+
+extern const struct verb verbs[];
+extern const size_t n_verbs;

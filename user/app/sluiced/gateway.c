@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/sluiced/gateway.h"
+
+#include "app/sluiced/control_server.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "core/access_log.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#define MAILBOX_CAPACITY  1024
+#define MAIL_BUDGET       64
+#define FDS_FOR_OURSELVES 128 /* listeners, loops, control clients, logs */
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+static void leave_if_all_stopped(struct gateway *g)
+{
+	if (g->n_stopped == g->n_started)
+		ev_break(g->loop, EVBREAK_ALL);
+}
+
+static void worker_stopped_mail(const struct mail *mail)
+{
+	struct gateway *g = mail->ptr;
+
+	g->n_stopped++;
+	leave_if_all_stopped(g);
+}
+
+/* On the worker's thread, as its last act. */
+static void on_worker_stopped(struct worker *w, void *arg)
+{
+	struct gateway *g = arg;
+	struct mail mail = {.fn = worker_stopped_mail, .ptr = g};
+
+	/* The main thread takes mail until every worker has said this. */
+	while (mailbox_post(g->mailbox, &mail) < 0)
+		sched_yield();
+}
+
+static void kill_workers(struct gateway *g)
+{
+	for (unsigned int i = 0; i < g->n_started; i++) {
+		if (worker_kill(g->workers[i]) < 0)
+			log_error("worker %u: mailbox full while stopping", i);
+	}
+}
+
+static void stop_deadline_cb(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct gateway *g = container_of(timer, struct gateway, stop_deadline);
+
+	log_warning("stop_timeout passed: closing what is left");
+	kill_workers(g);
+}
+
+static void begin_stop(struct gateway *g)
+{
+	log_notice("stopping");
+	g->is_stopping = true;
+	control_server_free(TAKE_PTR(g->control));
+	ev_timer_set(&g->stop_deadline, (double)g->config->limits.stop_timeout_ms / 1000, 0);
+	ev_timer_start(g->loop, &g->stop_deadline);
+	for (unsigned int i = 0; i < g->n_started; i++) {
+		if (worker_stop(g->workers[i], on_worker_stopped, g) < 0)
+			log_error("worker %u: mailbox full while stopping", i);
+	}
+	leave_if_all_stopped(g);
+}
+
+static void stop_signal(struct gateway *g)
+{
+	if (!g->is_stopping) {
+		begin_stop(g);
+	} else {
+		log_notice("second signal: closing what is left");
+		kill_workers(g);
+	}
+}
+
+static void sigterm_cb(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+	stop_signal(container_of(watcher, struct gateway, on_sigterm));
+}
+
+static void sigint_cb(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+	stop_signal(container_of(watcher, struct gateway, on_sigint));
+}
+
+static void sighup_cb(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+	log_warning("SIGHUP: this version cannot reload its configuration; nothing was changed");
+}
+
+/* ---- starting ------------------------------------------------------------------------------ */
+
+static unsigned int count_workers(const struct config *config)
+{
+	cpu_set_t cpus;
+
+	if (config->worker.count)
+		return config->worker.count;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		return 1;
+	return (unsigned int)MAX(CPU_COUNT(&cpus), 1);
+}
+
+/* A proxied connection takes two descriptors. Raises the soft limit to the hard one. */
+static uint64_t connection_limit(const struct config *config)
+{
+	uint64_t wanted = config->limits.max_connections, possible;
+	struct rlimit nofile;
+
+	if (getrlimit(RLIMIT_NOFILE, &nofile) < 0)
+		nofile.rlim_cur = nofile.rlim_max = 1024;
+	if (nofile.rlim_cur < nofile.rlim_max) {
+		nofile.rlim_cur = nofile.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &nofile);
+		(void)getrlimit(RLIMIT_NOFILE, &nofile);
+	}
+	possible = nofile.rlim_cur > 2 * FDS_FOR_OURSELVES
+		       ? (nofile.rlim_cur - FDS_FOR_OURSELVES) / 2
+		       : nofile.rlim_cur / 4;
+	/* An eighth on top is accepted to be refused politely (worker.c). */
+	possible -= possible / 16;
+	if (wanted == 0)
+		return possible;
+	if (wanted > possible)
+		log_warning("limits.max_connections = %llu needs more descriptors than "
+			    "RLIMIT_NOFILE = %llu allows: about %llu connections can be proxied",
+			    (unsigned long long)wanted, (unsigned long long)nofile.rlim_cur,
+			    (unsigned long long)possible);
+	return wanted;
+}
+
+static void mail_cb(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct gateway *g = container_of(io, struct gateway, on_mail);
+
+	(void)mailbox_run(g->mailbox, MAIL_BUDGET);
+}
+
+static void start_signal(struct gateway *g, ev_signal *watcher,
+			 void (*cb)(struct ev_loop *, ev_signal *, int), int signum)
+{
+	ev_signal_init(watcher, cb, signum);
+	ev_signal_start(g->loop, watcher);
+}
+
+static int set_up_main_loop(struct gateway *g)
+{
+	int error;
+
+	/* The default loop is the one that may take signals; it has nothing else in common. */
+	g->loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	if (!g->loop)
+		return -ENOMEM;
+	error = mailbox_new(MAILBOX_CAPACITY, &g->mailbox);
+	if (error < 0)
+		return error;
+	ev_io_init(&g->on_mail, mail_cb, mailbox_fd(g->mailbox), EV_READ);
+	ev_io_start(g->loop, &g->on_mail);
+	start_signal(g, &g->on_sigterm, sigterm_cb, SIGTERM);
+	start_signal(g, &g->on_sigint, sigint_cb, SIGINT);
+	start_signal(g, &g->on_sighup, sighup_cb, SIGHUP);
+	ev_init(&g->stop_deadline, stop_deadline_cb);
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+static int open_access_log(struct gateway *g)
+{
+	const char *target = g->config->log.access;
+
+	g->shared.access_log_fd = target ? access_log_open(target) : -1;
+	if (target && g->shared.access_log_fd < 0) {
+		log_error("log.access = \"%s\": %s", target, strerror(-g->shared.access_log_fd));
+		return g->shared.access_log_fd;
+	}
+	return 0;
+}
+
+static int open_sockets(struct gateway *g, unsigned int n_workers)
+{
+	struct listener_error error_text;
+	int error = listener_set_open(g->config, n_workers, &g->listeners, &error_text);
+
+	if (error < 0)
+		log_error("%s", error_text.text);
+	return error;
+}
+
+static int start_workers(struct gateway *g, unsigned int n_workers)
+{
+	sigset_t all, old;
+	int error = 0;
+
+	g->workers = calloc(n_workers, sizeof(*g->workers));
+	if (!g->workers)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < n_workers; i++) {
+		error = worker_new(i, &g->shared, g->config, g->listeners, &g->workers[i]);
+		if (error < 0)
+			return error;
+		g->shared.n_workers = i + 1;
+	}
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	while (error == 0 && g->n_started < n_workers) {
+		error = worker_start(g->workers[g->n_started]);
+		if (error == 0)
+			g->n_started++;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return error;
+}
+
+static int set_up(struct gateway *g)
+{
+	unsigned int n_workers = count_workers(g->config);
+	int error;
+
+	conn_id_source_init(&g->shared.conn_ids, clock_realtime_ns());
+	g->shared.max_connections = connection_limit(g->config);
+	g->shared.message_memory_bytes = g->config->limits.message_memory_bytes / n_workers;
+	g->shared.on_request = routing_on_request;
+	error = open_access_log(g);
+	if (error < 0)
+		return error;
+	error = set_up_main_loop(g);
+	if (error < 0)
+		return error;
+	error = routing_new(g->config, &g->routing);
+	if (error < 0)
+		return error;
+	g->shared.routing = g->routing;
+	error = open_sockets(g, n_workers);
+	if (error < 0)
+		return error;
+	error = control_server_new(g, &g->control);
+	if (error < 0)
+		return error;
+	return start_workers(g, n_workers);
+}
+
+static void tear_down(struct gateway *g)
+{
+	/* After a failed start: the workers that run have no connections yet. */
+	if (g->n_stopped < g->n_started)
+		kill_workers(g);
+	for (unsigned int i = 0; i < g->n_started; i++)
+		worker_join(g->workers[i]);
+	control_server_free(g->control);
+	for (unsigned int i = 0; i < g->shared.n_workers; i++)
+		worker_free(g->workers[i]);
+	free(g->workers);
+	listener_set_free(g->listeners);
+	routing_free(g->routing);
+	if (g->loop)
+		ev_loop_destroy(g->loop);
+	mailbox_free(g->mailbox);
+	if (g->shared.access_log_fd >= 0)
+		close(g->shared.access_log_fd);
+	config_unref(g->config);
+}
+
+static void log_ready(const struct gateway *g)
+{
+	log_notice("sluiced %s (%s): %u worker%s, at most %llu connections, path relay; ready",
+		   sluice_version, sluice_commit, g->shared.n_workers,
+		   g->shared.n_workers == 1 ? "" : "s",
+		   (unsigned long long)g->shared.max_connections);
+}
+
+int gateway_run(struct config *config)
+{
+	struct gateway g = {
+	    .config = config_ref(config),
+	    .shared.access_log_fd = -1,
+	    .started_ns = clock_monotonic_ns(),
+	};
+	int error = set_up(&g);
+
+	if (error == 0) {
+		log_ready(&g);
+		ev_run(g.loop, 0);
+		log_notice("stopped");
+	} else {
+		log_error("cannot start: %s", strerror(-error));
+	}
+	tear_down(&g);
+	return error;
+}
+
+void gateway_stats(const struct gateway *g, struct stats *ret_stats)
+{
+	memset(ret_stats, 0, sizeof(*ret_stats));
+	for (unsigned int i = 0; i < g->shared.n_workers; i++)
+		stats_merge(ret_stats, g->workers[i]->stats);
+}

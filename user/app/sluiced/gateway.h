@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The running daemon: configuration, listening sockets, workers, and the main thread's loop with
+ * its signals and control socket.
+ */
+#pragma once
+#include "base/mailbox.h"
+#include "base/std.h"
+#include "core/config.h"
+#include "core/listener.h"
+#include "core/worker.h"
+#include "route/routing.h"
+
+#include <ev.h>
+
+struct control_server;
+
+struct gateway {
+	struct config *config;
+	struct routing *routing;
+	struct listener_set *listeners;
+	struct worker_shared shared;
+	struct worker **workers; /* shared.n_workers of them */
+	unsigned int n_started, n_stopped;
+	struct ev_loop *loop;    /* the main thread's */
+	struct mailbox *mailbox; /* from the workers to the main thread */
+	struct control_server *control;
+	uint64_t started_ns; /* CLOCK_MONOTONIC */
+	bool is_stopping;
+	ev_io on_mail;
+	ev_signal on_sigterm, on_sigint, on_sighup;
+	ev_timer stop_deadline;
+};
+
+/**
+ * gateway_run() - serve @config until SIGTERM or SIGINT
+ *
+ * Return: 0 after an orderly stop; -errno if the start failed (logged).
+ */
+int gateway_run(struct config *config);
+
+/** gateway_stats() - the workers' counters, added up */
+void gateway_stats(const struct gateway *g, struct stats *ret_stats);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which connections a command means: all conditions that are set must hold. */
+#pragma once
+#include "base/std.h"
+#include "core/config.h"
+#include "sluice/path.h"
+
+struct connection;
+
+/* An address or a network. */
+struct ip_prefix {
+	uint8_t bytes[16]; /* network order; IPv4 in the first 4; bits behind the prefix are zero */
+	uint8_t family;    /* AF_INET, AF_INET6, or 0 = not set */
+	uint8_t bits;      /* 0..32 or 0..128 */
+};
+
+/** ip_prefix_parse() - "10.0.0.0/8", "::1", "10.1.2.3". Return: 0 or -EINVAL */
+int ip_prefix_parse(const char *text, struct ip_prefix *ret_prefix);
+
+struct connection_filter {
+	uint64_t id;       /* 0 = any */
+	uint64_t older_ms; /* at least so long since accept */
+	uint64_t idle_ms;  /* at least so long without a byte */
+	int path;          /* enum sluice_path, or -1 = any */
+	struct ip_prefix source;
+	char route[CONFIG_NAME_MAX + 1]; /* "" = any; likewise below */
+	char cluster[CONFIG_NAME_MAX + 1];
+	char endpoint[CONFIG_NAME_MAX + 1];
+	char listener[CONFIG_NAME_MAX + 1];
+};
+
+/** connection_filter_init() - a filter that lets everything pass */
+void connection_filter_init(struct connection_filter *filter);
+/** connection_filter_matches() - on the connection's own thread */
+bool connection_filter_matches(const struct connection_filter *filter, const struct connection *c);
