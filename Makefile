@@ -143,7 +143,9 @@ build/node/.stamp: tests/e2e/node/package.json
 	@touch $@
 
 # ---- lint: each check is a target lint-NAME of its own ----------------------------------------
-LINTS := layers tour format cppcheck tidy shell python
+JS_FILES := $(wildcard tests/e2e/node/*.js)
+MAN_PAGES := $(wildcard docs/man/*.[1-9])
+LINTS := layers tour format cppcheck tidy shell python $(if $(JS_FILES),js) $(if $(MAN_PAGES),man)
 C_DIRS := $(wildcard include user bpf tests tools)
 C_FILES := $(sort $(shell find $(C_DIRS) -name '*.[ch]'))
 # BPF objects are another language to these two: no libc, kernel types.
@@ -153,7 +155,8 @@ TIDY_STAMPS := $(patsubst %.c,build/lint/%.tidy,$(filter %.c,$(ANALYSED)))
 scripts = $(shell grep -rlIE --exclude-dir=node_modules '^\#!.*\b($(1))' $(wildcard .ci tests tools vmtest))
 LINT_CPPFLAGS := $(CPPFLAGS) -Itests -DSLUICE_COMMIT='""'
 
-.PHONY: lint-layers lint-tour lint-format lint-cppcheck lint-tidy lint-shell lint-python
+.PHONY: lint-layers lint-tour lint-format lint-cppcheck lint-tidy lint-shell lint-python lint-js \
+	lint-man
 lint-layers:
 	$(Q)tools/check-layers
 lint-tour:
@@ -170,7 +173,15 @@ lint-tidy: $(TIDY_STAMPS)
 lint-shell:
 	$(Q)shellcheck $(call scripts,ba?sh|sh)
 lint-python:
-	$(Q)$(PYTHON) -m pyflakes $(sort $(call scripts,python3?) $(shell find tests tools -name '*.py'))
+	$(Q)$(PYTHON) -m pyflakes $(sort $(call scripts,python3?) \
+		$(shell find $(wildcard tests tools vmtest) -name '*.py'))
+lint-js:
+	$(Q)for file in $(JS_FILES); do node --check $$file || exit 1; done
+# groff warns and succeeds: any word from it is a finding.
+lint-man:
+	$(Q)for page in $(MAN_PAGES); do \
+		said=$$(groff -man -Tutf8 -ww -z $$page 2>&1) && [ -z "$$said" ] || \
+		{ echo "$$page: $$said"; exit 1; }; done
 
 # A stamp says that the file was clean with these headers and these rules.
 build/lint/%.tidy: %.c .clang-tidy Makefile
@@ -209,7 +220,6 @@ demo: build ## a gateway with clients, to look at
 
 SBIN := $(filter %/sluiced %/sluice-loader,$(BINARIES))
 BIN := $(filter-out $(SBIN),$(BINARIES))
-MAN_PAGES = $(wildcard docs/man/*.[1-9])
 EXAMPLES = $(wildcard examples/*)
 DOC_DIR := $(PREFIX)/share/doc/sluice
 
