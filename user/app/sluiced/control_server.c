@@ -396,6 +396,7 @@ int control_server_new(struct gateway *gateway, struct control_server **ret_serv
 		log_warning("no control socket: %s: %s; set admin.control", path, strerror(-error));
 		return 0;
 	}
+	log_notice("control socket: %s", path);
 	server->gateway = gateway;
 	list_init(&server->clients);
 	ev_io_init(&server->on_connect, connect_cb, server->fd, EV_READ);
