@@ -10,15 +10,15 @@
 static void format_bytes(uint64_t n, char *ret_text, size_t size)
 {
 	static const char units[] = "kMGTPE";
-	double value = (double)n;
-	int unit = -1;
+	double value = (double)n / 1000;
+	size_t unit = 0;
 
 	if (n < 1000) {
 		snprintf(ret_text, size, "%llu", (unsigned long long)n);
 		return;
 	}
 	/* 999.95 would be printed as 1000.0 */
-	while (value >= 999.95 && unit < (int)sizeof(units) - 2) {
+	while (value >= 999.95 && units[unit + 1]) {
 		value /= 1000;
 		unit++;
 	}

@@ -35,7 +35,7 @@ static int copy_name(const json_t *value, char ret_name[CONFIG_NAME_MAX + 1])
 
 	if (!text || !*text || strlen(text) > CONFIG_NAME_MAX)
 		return -EINVAL;
-	strcpy(ret_name, text);
+	memcpy(ret_name, text, strlen(text) + 1);
 	return 0;
 }
 
@@ -119,7 +119,7 @@ static int parse_reason(const json_t *value, struct arguments *ret)
 
 	if (!text || strlen(text) >= sizeof(ret->reason))
 		return -EINVAL;
-	strcpy(ret->reason, text);
+	memcpy(ret->reason, text, strlen(text) + 1);
 	return 0;
 }
 
@@ -394,10 +394,9 @@ static void listing_end_on_worker(struct worker *w, void *arg)
 /* Nobody waits any more, or it failed. The cursor is its worker's to free. */
 static void listing_abandon(struct listing *l)
 {
-	if (!l->cursor)
-		free(l);
-	else if (worker_call(l->gateway->workers[l->worker], listing_end_on_worker, l) < 0)
-		free(l); /* the worker frees its cursors when it stops */
+	if (l->cursor && worker_call(l->gateway->workers[l->worker], listing_end_on_worker, l) == 0)
+		return;
+	free(l); /* a cursor that is still there, its worker frees when it stops */
 }
 
 /* Main thread: a worker has filled the rows. */
