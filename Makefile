@@ -167,7 +167,7 @@ lint-cppcheck:
 	@mkdir -p build/lint/cppcheck
 	$(Q)cppcheck --quiet -j$(JOBS) --std=c11 --enable=warning,performance,portability \
 		--inline-suppr --suppressions-list=tools/cppcheck.txt --error-exitcode=1 \
-		--cppcheck-build-dir=build/lint/cppcheck --library=posix --library=gnu \
+		--cppcheck-build-dir=build/lint/cppcheck --library=posix --library=tools/cppcheck.cfg \
 		$(filter -I% -D%,$(LINT_CPPFLAGS)) $(filter %.c,$(ANALYSED))
 lint-tidy: $(TIDY_STAMPS)
 lint-shell:
