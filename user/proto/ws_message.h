@@ -28,6 +28,7 @@ struct ws_event {
 	uint8_t opcode;      /* DATA: WS_OP_TEXT or WS_OP_BINARY of the message */
 	bool is_first;       /* DATA: first piece of its message */
 	bool is_last;        /* DATA: last piece of its message */
+	uint8_t rsv;         /* DATA: WS_RSV_MASK bits of the message's first frame */
 	uint16_t close_code; /* CLOSE: 0 if the frame had no payload (1005, s7.1.5) */
 	const uint8_t *data; /* unmasked; into the caller's buffer, or into the receiver for control
 			      * frames. Valid until the next call */
@@ -44,17 +45,19 @@ struct ws_receiver {
 	struct utf8_state utf8;
 	uint64_t frame_left; /* payload bytes of the current frame still to come */
 	uint64_t frame_done;
-	uint64_t message_bytes; /* announced so far by the frames of the current message */
-	uint64_t frames[WS_KIND_COUNT];
+	uint64_t message_bytes;         /* announced so far by the frames of the current message */
+	uint64_t frames[WS_KIND_COUNT]; /* headers accepted */
+	int error;                      /* 0, or what the receiver died of */
 	uint8_t mask[4];
 	uint8_t message_opcode; /* 0 between messages */
+	uint8_t message_rsv;
 	uint8_t frame_opcode;
-	uint8_t allowed_rsv;
-	uint8_t control_len;
-	bool is_masked_expected, in_frame, frame_fin, frame_is_first, is_closed;
+	uint8_t allowed_rsv; /* 0 from init on; set it before the first byte for extensions */
+	bool is_masked_expected, in_frame, frame_fin, is_message_begun, is_closed;
 	uint8_t control[WS_CONTROL_MAX];
 };
 
+/** ws_receiver_init() - between messages; @limits are copied */
 void ws_receiver_init(struct ws_receiver *r, enum ws_role role,
 		      const struct ws_message_limits *limits);
 
@@ -65,7 +68,13 @@ void ws_receiver_init(struct ws_receiver *r, enum ws_role role,
  *
  * Call again with the rest while the result is > 0. An incomplete header at the end is not
  * consumed (0 is returned): keep it and call again with more behind it. Empty messages and empty
- * last fragments give one DATA event of 0 bytes.
+ * last fragments give one DATA event of 0 bytes, other empty fragments none. Payload of a message
+ * with RSV bits is what an extension made of it: it is handed out without a check for UTF-8.
+ *
+ * Of several faults the first in this order is reported: a byte behind a Close frame; what
+ * ws_frame_header_decode() finds; masking; fragmentation; max_frame; max_message; payload. Where
+ * the bytes are cut makes no difference, except that with a fault of the payload the valid part
+ * in front of it is handed out only if it came in an earlier call.
  *
  * Return: bytes consumed, 0 if more input is needed, or -EWS_RSV, -EWS_OPCODE, -EWS_LENGTH,
  * -EWS_MASK, -EWS_CONTROL, -EWS_FRAGMENT, -EWS_UTF8, -EWS_CLOSE_CODE, -EWS_AFTER_CLOSE,

@@ -17,8 +17,9 @@ struct ws_walker {
 	uint64_t payload_bytes;         /* payload bytes passed */
 	uint16_t close_code; /* of the Close frame that passed; 0 none yet or without a code */
 	uint8_t allowed_rsv;
-	uint8_t mask[2];     /* of the Close frame being passed */
-	uint8_t close_bytes; /* of the close code seen, 0..2 */
+	uint8_t close_mask[2]; /* for the close code; zeroes if the frame is not masked */
+	uint8_t close_high;    /* first byte of the close code, once seen */
+	uint8_t close_bytes;   /* of the close code seen, 0..2 */
 	bool is_masked_expected, in_message, in_close, is_closed;
 };
 
@@ -34,7 +35,9 @@ void ws_walker_init(struct ws_walker *w, bool is_from_client,
  *
  * A header passes only when it is complete and allowed, so that the stream already forwarded
  * always ends inside a payload or on a frame boundary and never inside a header: a Close frame can
- * be injected at every boundary.
+ * be injected at every boundary. Of several faults the first in ws_receiver_next()'s order is
+ * reported. After an error the walker stands in front of the offending header (or of the byte
+ * behind the Close frame), and says the same of the same bytes again.
  *
  * Return: bytes that may be forwarded. The rest, if *ret_error is 0, is an incomplete header of
  * less than WS_FRAME_HEADER_MAX bytes: hand it in again in front of what follows.
