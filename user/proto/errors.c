@@ -2,11 +2,11 @@
 #include "proto/errors.h"
 
 static const struct proto_error_info errors[PROTO_ERROR_COUNT] = {
-#define X(symbol_, name_, status_, close_code_, text_)            \
-	[symbol_ - PROTO_ERROR_BASE] = {.name = (name_),          \
-					.text = (text_),          \
-					.http_status = (status_), \
-					.close_code = (close_code_)},
+#define X(symbol_, name_, status_, close_code_, text_)              \
+	[(symbol_) - PROTO_ERROR_BASE] = {.name = (name_),          \
+					  .text = (text_),          \
+					  .http_status = (status_), \
+					  .close_code = (close_code_)},
     PROTO_ERRORS(X)
 #undef X
 };

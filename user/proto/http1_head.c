@@ -366,8 +366,11 @@ static const char *skip_scheme(struct slice target)
 	    {"https", 5},
 	};
 	const char *colon = memchr(target.ptr, ':', target.len);
-	struct slice scheme = {target.ptr, colon ? (size_t)(colon - target.ptr) : 0};
+	struct slice scheme;
 
+	if (!colon)
+		return NULL;
+	scheme = (struct slice){target.ptr, (size_t)(colon - target.ptr)};
 	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
 		if (slice_equal_nocase(scheme, schemes[i]))
 			return target.len - scheme.len >= 3 && memcmp(colon, "://", 3) == 0
