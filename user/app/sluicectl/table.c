@@ -7,22 +7,22 @@
 #define COLUMNS_MAX 32
 #define CELL_MAX    128
 
+/* Powers of 1024, as in the configuration. */
 static void format_bytes(uint64_t n, char *ret_text, size_t size)
 {
 	static const char units[] = "kMGTPE";
-	double value = (double)n / 1000;
-	size_t unit = 0;
+	double value = (double)n;
+	int unit = -1;
 
-	if (n < 1000) {
-		snprintf(ret_text, size, "%llu", (unsigned long long)n);
-		return;
-	}
-	/* 999.95 would be printed as 1000.0 */
-	while (value >= 999.95 && units[unit + 1]) {
-		value /= 1000;
+	/* 1023.95 would be printed as 1024.0 */
+	while (value >= 1023.95 && unit < (int)sizeof(units) - 2) {
+		value /= 1024;
 		unit++;
 	}
-	snprintf(ret_text, size, "%.1f%c", value, units[unit]);
+	if (unit < 0)
+		snprintf(ret_text, size, "%llu", (unsigned long long)n);
+	else
+		snprintf(ret_text, size, "%.1f%c", value, units[unit]);
 }
 
 static void format_duration(uint64_t ms, char *ret_text, size_t size)
