@@ -18,7 +18,8 @@ struct timer {
 	ev_timer watcher;
 	struct ev_loop *loop; /* borrowed */
 	timer_fn *fn;
-	ev_tstamp deadline; /* seconds of ev_now(); 0 = not armed */
+	ev_tstamp extra_s; /* from the watcher's expiry to the deadline; >= 0 */
+	bool is_armed;
 };
 
 void timer_init(struct timer *t, struct ev_loop *loop, timer_fn *fn);
@@ -29,5 +30,5 @@ void timer_disarm(struct timer *t);
 
 static inline bool timer_is_armed(const struct timer *t)
 {
-	return t->deadline > 0;
+	return t->is_armed;
 }

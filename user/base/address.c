@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/address.h"
+
+#include "base/parse.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <stdio.h>
+
+#define UNIX_PREFIX "unix:"
+#define PATH_OFFSET offsetof(struct sockaddr_un, sun_path)
+
+/* ---- text to address ------------------------------------------------------------------------- */
+
+static int parse_port(const char *text, in_port_t *ret_port)
+{
+	uint64_t port;
+	int error = parse_u64(text, &port);
+
+	if (error < 0)
+		return error;
+	if (port > UINT16_MAX)
+		return -ERANGE;
+	*ret_port = htons((uint16_t)port);
+	return 0;
+}
+
+/* @text up to @end, as a string in @ret_copy. Return: 0, or -EINVAL if it is longer than that. */
+static int copy_part(const char *text, const char *end, char *ret_copy, size_t size)
+{
+	size_t len = (size_t)(end - text);
+
+	if (len >= size)
+		return -EINVAL;
+	memcpy(ret_copy, text, len);
+	ret_copy[len] = '\0';
+	return 0;
+}
+
+static int parse_v4(const char *text, struct address *ret_address)
+{
+	struct address a = {.len = sizeof(a.in4)};
+	const char *colon = strchr(text, ':');
+	char host[INET_ADDRSTRLEN];
+
+	a.in4.sin_family = AF_INET;
+	if (!colon || copy_part(text, colon, host, sizeof(host)) < 0 ||
+	    inet_pton(AF_INET, host, &a.in4.sin_addr) != 1)
+		return -EINVAL;
+	*ret_address = a;
+	return parse_port(colon + 1, &ret_address->in4.sin_port);
+}
+
+/* RFC 4007 s11.2: a zone is a number, or an interface's name. */
+static int parse_scope(const char *text, uint32_t *ret_scope)
+{
+	uint64_t number;
+	int error = parse_u64(text, &number);
+
+	if (error == 0) {
+		/* 0 would be "no zone". */
+		if (number == 0 || number > UINT32_MAX)
+			return -EINVAL;
+		*ret_scope = (uint32_t)number;
+		return 0;
+	}
+	if (error == -ERANGE || text[0] == '\0' || strlen(text) >= IF_NAMESIZE)
+		return -EINVAL;
+	*ret_scope = if_nametoindex(text);
+	return *ret_scope == 0 ? -ENODEV : 0;
+}
+
+static int parse_v6(const char *text, struct address *ret_address)
+{
+	struct address a = {.len = sizeof(a.in6)};
+	const char *bracket = strchr(text, ']');
+	char host[INET6_ADDRSTRLEN + IF_NAMESIZE], *percent;
+	int error;
+
+	a.in6.sin6_family = AF_INET6;
+	if (!bracket || bracket[1] != ':' || copy_part(text + 1, bracket, host, sizeof(host)) < 0)
+		return -EINVAL;
+	percent = strchr(host, '%');
+	if (percent)
+		*percent = '\0';
+	if (inet_pton(AF_INET6, host, &a.in6.sin6_addr) != 1)
+		return -EINVAL;
+	error = parse_port(bracket + 2, &a.in6.sin6_port);
+	if (error == 0 && percent) {
+		/* The kernel would ignore it on any other address. */
+		if (!IN6_IS_ADDR_LINKLOCAL(&a.in6.sin6_addr))
+			return -EINVAL;
+		error = parse_scope(percent + 1, &a.in6.sin6_scope_id);
+	}
+	if (error == 0)
+		*ret_address = a;
+	return error;
+}
+
+/* "unix:@name" is an abstract socket (unix(7)): a NUL, then the name, and no NUL behind it. */
+static int parse_unix(const char *path, struct address *ret_address)
+{
+	struct address a = {0};
+	size_t len = strlen(path);
+	bool is_abstract = path[0] == '@';
+
+	if (len == 0 || (is_abstract && len == 1))
+		return -EINVAL;
+	if (len >= sizeof(a.un.sun_path))
+		return -ENAMETOOLONG;
+	a.un.sun_family = AF_UNIX;
+	memcpy(a.un.sun_path, path, len);
+	if (is_abstract)
+		a.un.sun_path[0] = '\0';
+	a.len = (socklen_t)(PATH_OFFSET + len + !is_abstract);
+	*ret_address = a;
+	return 0;
+}
+
+int address_parse(const char *text, struct address *ret_address)
+{
+	struct address a;
+	int error;
+
+	if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
+		error = parse_unix(text + strlen(UNIX_PREFIX), &a);
+	else if (text[0] == '[')
+		error = parse_v6(text, &a);
+	else
+		error = parse_v4(text, &a);
+	if (error == 0)
+		*ret_address = a;
+	return error;
+}
+
+static void format_unix(const struct address *address, char *ret_text, size_t size)
+{
+	size_t len = address->len > PATH_OFFSET ? address->len - PATH_OFFSET : 0;
+	const char *path = address->un.sun_path;
+
+	if (len == 0)
+		snprintf(ret_text, size, UNIX_PREFIX);
+	else if (path[0] == '\0')
+		snprintf(ret_text, size, UNIX_PREFIX "@%.*s", (int)len - 1, path + 1);
+	else
+		snprintf(ret_text, size, UNIX_PREFIX "%.*s", (int)strnlen(path, len), path);
+}
+
+static void format_v6_host(const struct address *address, char *ret_text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN];
+
+	(void)inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
+	if (address->in6.sin6_scope_id)
+		snprintf(ret_text, size, "%s%%%u", host, address->in6.sin6_scope_id);
+	else
+		snprintf(ret_text, size, "%s", host);
+}
+
+void address_format_ip(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1])
+{
+	if (address->sa.sa_family == AF_INET)
+		(void)inet_ntop(AF_INET, &address->in4.sin_addr, ret_text, ADDRESS_TEXT_MAX + 1);
+	else if (address->sa.sa_family == AF_INET6)
+		format_v6_host(address, ret_text, ADDRESS_TEXT_MAX + 1);
+	else
+		snprintf(ret_text, ADDRESS_TEXT_MAX + 1, "unix");
+}
+
+void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1])
+{
+	char host[ADDRESS_TEXT_MAX + 1];
+
+	if (address->sa.sa_family == AF_UNIX) {
+		format_unix(address, ret_text, ADDRESS_TEXT_MAX + 1);
+		return;
+	}
+	address_format_ip(address, host);
+	snprintf(ret_text, ADDRESS_TEXT_MAX + 1,
+		 address->sa.sa_family == AF_INET6 ? "[%.*s]:%u" : "%.*s:%u",
+		 (int)(INET6_ADDRSTRLEN + IF_NAMESIZE), host, address_port(address));
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family)
+		return false;
+	switch (a->sa.sa_family) {
+	case AF_INET:
+		return a->in4.sin_port == b->in4.sin_port &&
+		       a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr;
+	case AF_INET6:
+		return a->in6.sin6_port == b->in6.sin6_port &&
+		       a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
+		       IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
+	default:
+		return a->len == b->len && memcmp(&a->un, &b->un, a->len) == 0;
+	}
+}
+
+uint16_t address_port(const struct address *address)
+{
+	if (address->sa.sa_family == AF_INET)
+		return ntohs(address->in4.sin_port);
+	return address->sa.sa_family == AF_INET6 ? ntohs(address->in6.sin6_port) : 0;
+}
