@@ -83,6 +83,7 @@ int byte_queue_append(struct byte_queue *q, const void *data, size_t len)
 	error = byte_queue_reserve(q, len, &space);
 	if (error < 0)
 		return error;
+	assert(space); /* there is room for at least one byte */
 	memcpy(space, data, len);
 	byte_queue_commit(q, len);
 	return 0;
