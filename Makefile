@@ -49,8 +49,8 @@ LIBS_L1 := $(call layer_lib,proto) $(call layer_lib,base)
 LIBS_L4 := $(call layer_lib,route) $(call layer_lib,core) $(call layer_lib,kern) $(LIBS_L1)
 
 # ---- binaries: user/app/NAME/*.c -> build/NAME; tools/bench/NAME/*.c -> build/NAME ----------
-APPS := $(notdir $(patsubst %/,%,$(sort $(wildcard user/app/*/))))
-TOOLS := $(notdir $(patsubst %/,%,$(sort $(wildcard tools/bench/*/))))
+APPS := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard user/app/*/*.c)))))
+TOOLS := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard tools/bench/*/*.c)))))
 BINARIES := $(addprefix $(B)/,$(APPS) $(TOOLS))
 app_objs = $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard user/app/$(1)/*.c)))
 tool_objs = $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tools/bench/$(1)/*.c)))

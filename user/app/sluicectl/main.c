@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		goto out;
 	if (!line.socket)
-		line.socket = control_default_path(path);
+		line.socket = control_find_path(path);
 	if (!line.socket) {
 		fputs("sluicectl: where is the daemon? give -s SOCKET\n", stderr);
 		status = EXIT_USAGE_ERROR;
