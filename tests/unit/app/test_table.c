@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Included, not linked: the program's own objects are in no library. */
+#include "app/sluicectl/table.c" // NOLINT(bugprone-suspicious-include)
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static void expect_format(json_t *value, enum column_format format, const char *text)
+{
+	char got[64];
+
+	table_format(value, format, got, sizeof(got));
+	assert_string_equal(got, text);
+	json_decref(value);
+}
+
+static void format__bytes(void **state)
+{
+	expect_format(json_integer(0), COLUMN_BYTES, "0");
+	expect_format(json_integer(1023), COLUMN_BYTES, "1023");
+	expect_format(json_integer(1024), COLUMN_BYTES, "1.0k");
+	expect_format(json_integer(1536), COLUMN_BYTES, "1.5k");
+	expect_format(json_integer(1048575), COLUMN_BYTES, "1.0M");
+	expect_format(json_integer(16 << 20), COLUMN_BYTES, "16.0M");
+	expect_format(json_integer(INT64_MAX), COLUMN_BYTES, "8.0E");
+}
+
+static void format__durations(void **state)
+{
+	expect_format(json_integer(0), COLUMN_DURATION, "0ms");
+	expect_format(json_integer(999), COLUMN_DURATION, "999ms");
+	expect_format(json_integer(1000), COLUMN_DURATION, "1s");
+	expect_format(json_integer(59999), COLUMN_DURATION, "59s");
+	expect_format(json_integer(60000), COLUMN_DURATION, "1m00s");
+	expect_format(json_integer(3661000), COLUMN_DURATION, "1h01m");
+	expect_format(json_integer(90000000), COLUMN_DURATION, "1d01h");
+}
+
+static void format__what_is_missing(void **state)
+{
+	expect_format(json_null(), COLUMN_TEXT, "-");
+	expect_format(json_string(""), COLUMN_TEXT, "-");
+	expect_format(json_true(), COLUMN_TEXT, "yes");
+	table_format(NULL, COLUMN_NUMBER, (char[8]){0}, 8);
+}
+
+static void fit__leaves_out_the_least_important(void **state)
+{
+	static const struct column columns[] = {
+	    {"a", "A", COLUMN_TEXT, 0},
+	    {"b", "B", COLUMN_TEXT, 2},
+	    {"c", "C", COLUMN_TEXT, 1},
+	};
+	int widths[COLUMNS_MAX] = {10, 10, 10};
+
+	assert_int_equal(fit(columns, 3, 34, widths), 0); /* 10 + 2 + 10 + 2 + 10 */
+	assert_int_equal(fit(columns, 3, 33, widths), 1);
+	assert_int_equal(widths[1], -1);
+	assert_int_equal(widths[2], 10);
+	assert_int_equal(fit(columns, 3, 5, widths), 1);
+	assert_int_equal(widths[0], 10); /* never left out, also where it does not fit */
+	assert_int_equal(fit(columns, 3, 0, widths), 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(format__bytes),
+	    cmocka_unit_test(format__durations),
+	    cmocka_unit_test(format__what_is_missing),
+	    cmocka_unit_test(fit__leaves_out_the_least_important),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
