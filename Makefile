@@ -108,6 +108,17 @@ $(B)/tests/unit/%: tests/unit/%.c $(TEST_LIB_OBJS) $(call layer_lib,app) $(LIBS_
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 		$(filter %.o %.a,$^) $(PKG_LIBS) -lcmocka -lm
 
+# Unit tests of a tool link its objects, all but its main().
+define tool_test_rule
+$(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(filter-out %/main.o,$(call tool_objs,$(1))) \
+		$(TEST_LIB_OBJS) $(LIBS_L1)
+	$$(call say,TEST,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CPPFLAGS) -Itests -Itools/bench $$(CFLAGS) -MMD -MP -MF $$@.d $$(LDFLAGS) \
+		-o $$@ $$< $$(filter %.o %.a,$$^) $$(PKG_LIBS) -lcmocka -lm
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_test_rule,$(t))))
+
 .PHONY: unit-bins
 unit-bins: $(UNIT_BINS)
 
@@ -153,7 +164,7 @@ ANALYSED := $(filter-out bpf/% %.bpf.h %.bpf.c,$(C_FILES))
 TIDY_STAMPS := $(patsubst %.c,build/lint/%.tidy,$(filter %.c,$(ANALYSED)))
 # Scripts, by their first line.
 scripts = $(shell grep -rlIE --exclude-dir=node_modules '^\#!.*\b($(1))' $(wildcard .ci tests tools vmtest))
-LINT_CPPFLAGS := $(CPPFLAGS) -Itests -DSLUICE_COMMIT='""'
+LINT_CPPFLAGS := $(CPPFLAGS) -Itests -Itools/bench -DSLUICE_COMMIT='""'
 
 .PHONY: lint-layers lint-tour lint-format lint-cppcheck lint-tidy lint-shell lint-python lint-js \
 	lint-man
