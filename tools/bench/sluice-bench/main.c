@@ -7,14 +7,17 @@
 #include <stdio.h>
 
 static const char usage[] =
-    "usage: sluice-bench server --listen ADDR[,ADDR…] [options]\n"
-    "       sluice-bench server --help\n"
+    "usage: sluice-bench client ws://HOST[:PORT][/PATH] | unix:/PATH [options]\n"
+    "       sluice-bench server --listen ADDR[,ADDR…] [options]\n"
+    "       sluice-bench client|server --help\n"
     "       sluice-bench --version\n";
 
 int main(int argc, char **argv)
 {
 	const char *command = argc > 1 ? argv[1] : "";
 
+	if (strcmp(command, "client") == 0)
+		return client_main(argc - 1, argv + 1);
 	if (strcmp(command, "server") == 0)
 		return server_main(argc - 1, argv + 1);
 	if (strcmp(command, "--version") == 0) {
@@ -26,7 +29,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (*command)
-		fprintf(stderr, "sluice-bench: '%s': expected server\n", command);
+		fprintf(stderr, "sluice-bench: '%s': expected client or server\n", command);
 	else
 		fputs(usage, stderr);
 	return BENCH_EXIT_USAGE;
