@@ -40,14 +40,19 @@ void control_request_done(struct control_request *req);
  *               if it could not be read), so that the answer can carry it
  * @ret_error: what to tell the sender; written on failure
  *
- * Depth, size and duplicate keys are limited. Return: 0 or -EINVAL.
+ * Exactly one object {"v", "id", "cmd", "args"} of which only args may be missing: id an integer of
+ * 0 or more, cmd words of [a-z_] joined by dots. Refused: duplicate keys, NUL in a string, what is
+ * not UTF-8, other keys, nesting beyond jansson's JSON_PARSER_MAX_DEPTH (2048).
+ *
+ * Return: 0 or -EINVAL.
  */
 int control_request_parse(const char *line, size_t len, struct control_request *ret_request,
 			  struct control_error *ret_error);
 
 /**
  * control_reply_ok() / control_reply_error() - one reply line with its newline
- * @data: borrowed
+ * @data: borrowed; any JSON value
+ * @detail: any bytes; what is not UTF-8 becomes U+FFFD
  *
  * Return: owned string (free()), or NULL without memory.
  */
