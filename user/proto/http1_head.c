@@ -153,11 +153,11 @@ ssize_t http1_head_scan(struct http1_scan *scan, const char *buf, size_t len,
 /* Why a line cannot go on at @p. */
 static int line_error(const char *p, const char *end)
 {
-	bool is_line_end = end - p >= 2 && p[0] == '\r' && p[1] == '\n';
-
-	if (p < end && is_control(*p) && *p != '\t' && !is_line_end)
-		return -EHTTP_CONTROL_CHAR;
-	return -EHTTP_SYNTAX;
+	if (p == end || *p == '\t' || !is_control(*p))
+		return -EHTTP_SYNTAX;
+	if (*p == '\r' && (p + 1 == end || p[1] == '\n'))
+		return -EHTTP_SYNTAX;
+	return -EHTTP_CONTROL_CHAR;
 }
 
 static int take_line_end(const char **pos, const char *end)

@@ -54,9 +54,9 @@ struct http1_scan {
  * @scan: state between calls for the same growing buffer
  * @buf: all @len bytes received so far, from the first byte of the head
  *
- * Looks at each byte once over all calls. Refuses forbidden bytes (RFC 9112 s2.2) and limits as
- * soon as they are seen, so that garbage never waits for a deadline. Empty lines ahead of a
- * request line are refused, too.
+ * Looks at each byte once over all calls (a CR at the end of a piece twice). Refuses forbidden
+ * bytes (RFC 9112 s2.2) and limits as soon as they are seen, so that garbage never waits for a
+ * deadline. Empty lines ahead of a request line are refused, too.
  *
  * Return: length of the head with its empty line, 0 if more is needed, or -EHTTP_CONTROL_CHAR,
  * -EHTTP_SYNTAX (empty line first), -EHTTP_TARGET_LONG (request line over target_bytes + 32),
@@ -69,6 +69,10 @@ ssize_t http1_head_scan(struct http1_scan *scan, const char *buf, size_t len,
  * http1_request_parse() - take a complete request head apart
  * @buf: @len bytes, exactly what http1_head_scan() returned
  * @ret_head: large (about 4 kB); written also on failure, meaningless then
+ *
+ * A target may hold any visible ASCII but '#': browsers leave much unencoded that RFC 3986 would
+ * not. A host is an IPv6 address in brackets or made of letters, digits and "-._~", without the
+ * rest that RFC 3986 allows in a name. HTTP/1.0 needs no Host; .host is then empty.
  *
  * Return: 0, or -EHTTP_…: SYNTAX, CONTROL_CHAR, OBS_FOLD, FIELD_SPACE, HOST, TARGET, FRAMING,
  * VERSION, TARGET_LONG, HEAD_LARGE, FIELDS_MANY. A method other than GET and a body are for the

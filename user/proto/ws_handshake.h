@@ -24,10 +24,12 @@ struct ws_upgrade {
 /**
  * ws_handshake_check_request() - RFC 6455 s4.2.1
  *
- * Return: 0 and @ret_upgrade, or -EHTTP_METHOD, -EHTTP_VERSION (HTTP/1.0), -EHTTP_BODY,
- * -EWS_UPGRADE (not an upgrade to websocket), -EWS_CONNECTION, -EWS_KEY, -EWS_VERSION,
- * -EWS_PROTOCOL, -EWS_EXTENSION. Not being an upgrade at all is reported ahead of what is
- * missing for one.
+ * "Content-Length: 0" is no body. A key whose last 4 bits, which belong to no byte, are not zero is
+ * accepted (RFC 4648 s3.5 leaves it open): it is never decoded.
+ *
+ * Return: 0 and @ret_upgrade, or, in the order in which they are looked for, -EHTTP_METHOD,
+ * -EHTTP_VERSION (HTTP/1.0), -EWS_UPGRADE (not an upgrade to websocket), -EHTTP_BODY,
+ * -EWS_CONNECTION, -EWS_VERSION, -EWS_KEY, -EWS_PROTOCOL, -EWS_EXTENSION.
  */
 int ws_handshake_check_request(const struct http1_head *head, struct ws_upgrade *ret_upgrade);
 
@@ -58,9 +60,12 @@ int ws_handshake_check_response(const struct http1_head *head, const char key[WS
 /**
  * ws_handshake_write_forward() - the request head that a proxy sends to an endpoint
  *
- * The client's head in its order and spelling, with an origin-form target, less hop-by-hop
- * fields (those of RFC 9110 s7.6.1 and those that Connection names, never Host nor
- * Sec-WebSocket-*), and with "Connection: Upgrade" and "Upgrade: websocket".
+ * The client's head in its order and spelling, with an origin-form target, that target's
+ * authority as Host if it had one, less Content-Length (0) and hop-by-hop fields: those of RFC
+ * 9110 s7.6.1 and those that Connection names, never Host nor Sec-WebSocket-*, which the handshake
+ * needs. (Cookie or Authorization go if they are named: a client that may name them may as well
+ * leave them out, and the RFC says MUST.) At the end "Connection: Upgrade", "Upgrade: websocket"
+ * and @extra, which no Connection can take away.
  * @extra: complete "Name: value\r\n" lines to append; may be empty
  */
 void ws_handshake_write_forward(struct text_writer *w, const struct http1_head *head,
@@ -68,7 +73,7 @@ void ws_handshake_write_forward(struct text_writer *w, const struct http1_head *
 
 /**
  * ws_handshake_write_forward_response() - the 101 that a proxy passes to the client, by the same
- * rule
+ * rule, with the endpoint's reason phrase
  */
 void ws_handshake_write_forward_response(struct text_writer *w, const struct http1_head *head);
 
@@ -88,6 +93,7 @@ void ws_handshake_write_request(struct text_writer *w, struct slice host, struct
  * close
  *
  * Body: {"error":"<name>","detail":"<text>"}. 426 carries Upgrade and Sec-WebSocket-Version: 13
- * (RFC 6455 s4.4), 405 carries Allow, 503 Retry-After.
+ * (RFC 6455 s4.4), 405 carries Allow, 503 Retry-After. An error without an HTTP status is told as
+ * EGW_INTERNAL. Fits into 1 kB.
  */
 void ws_handshake_write_error(struct text_writer *w, int error);
