@@ -106,24 +106,26 @@ int utf8_feed(struct utf8_state *s, const uint8_t *data, size_t len, size_t *ret
 {
 	size_t i = 0;
 
-	for (;;) {
-		if (s->need) {
-			size_t n = MIN(s->need, len - i);
-			size_t good = continue_character(s, data + i, n);
+	while (i < len) {
+		size_t n, good;
 
-			i += good;
-			if (good < n)
+		if (s->need == 0) {
+			if (data[i] < 0x80) {
+				i += ascii_prefix(data + i, len - i);
+				continue;
+			}
+			*s = after_lead(data[i]);
+			if (s->need == 0)
 				return fail_at(i, ret_bad);
+			i++;
 		}
-		if (i < len && data[i] < 0x80)
-			i += ascii_prefix(data + i, len - i);
-		if (i == len)
-			return 0;
-		*s = after_lead(data[i]);
-		if (s->need == 0)
+		n = MIN(s->need, len - i);
+		good = continue_character(s, data + i, n);
+		i += good;
+		if (good < n)
 			return fail_at(i, ret_bad);
-		i++;
 	}
+	return 0;
 }
 
 bool utf8_is_complete(const struct utf8_state *s)
