@@ -2,6 +2,7 @@
 #include "base/address.h"
 
 #include "base/parse.h"
+#include "base/text_writer.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -42,13 +43,16 @@ static int parse_v4(const char *text, struct address *ret_address)
 	struct address a = {.len = sizeof(a.in4)};
 	const char *colon = strchr(text, ':');
 	char host[INET_ADDRSTRLEN];
+	int error;
 
 	a.in4.sin_family = AF_INET;
 	if (!colon || copy_part(text, colon, host, sizeof(host)) < 0 ||
 	    inet_pton(AF_INET, host, &a.in4.sin_addr) != 1)
 		return -EINVAL;
-	*ret_address = a;
-	return parse_port(colon + 1, &ret_address->in4.sin_port);
+	error = parse_port(colon + 1, &a.in4.sin_port);
+	if (error == 0)
+		*ret_address = a;
+	return error;
 }
 
 /* RFC 4007 s11.2: a zone is a number, or an interface's name. */
@@ -57,19 +61,21 @@ static int parse_scope(const char *text, uint32_t *ret_scope)
 	uint64_t number;
 	int error = parse_u64(text, &number);
 
-	if (error == 0) {
-		/* 0 would be "no zone". */
-		if (number == 0 || number > UINT32_MAX)
+	if (error == -EINVAL) {
+		if (text[0] == '\0' || strlen(text) >= IF_NAMESIZE)
 			return -EINVAL;
-		*ret_scope = (uint32_t)number;
-		return 0;
+		number = if_nametoindex(text);
+		if (number == 0)
+			return -errno;
 	}
-	if (error == -ERANGE || text[0] == '\0' || strlen(text) >= IF_NAMESIZE)
+	/* 0 would be "no zone". */
+	if (error == -ERANGE || number == 0 || number > UINT32_MAX)
 		return -EINVAL;
-	*ret_scope = if_nametoindex(text);
-	return *ret_scope == 0 ? -ENODEV : 0;
+	*ret_scope = (uint32_t)number;
+	return 0;
 }
 
+/* "[host%scope]:port"; the scope is optional. */
 static int parse_v6(const char *text, struct address *ret_address)
 {
 	struct address a = {.len = sizeof(a.in6)};
@@ -119,66 +125,83 @@ static int parse_unix(const char *path, struct address *ret_address)
 
 int address_parse(const char *text, struct address *ret_address)
 {
-	struct address a;
-	int error;
-
 	if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
-		error = parse_unix(text + strlen(UNIX_PREFIX), &a);
-	else if (text[0] == '[')
-		error = parse_v6(text, &a);
-	else
-		error = parse_v4(text, &a);
-	if (error == 0)
-		*ret_address = a;
-	return error;
+		return parse_unix(text + strlen(UNIX_PREFIX), ret_address);
+	if (text[0] == '[')
+		return parse_v6(text, ret_address);
+	return parse_v4(text, ret_address);
 }
 
-static void format_unix(const struct address *address, char *ret_text, size_t size)
+/* ---- address to text ------------------------------------------------------------------------- */
+
+static size_t path_len(const struct address *address)
 {
-	size_t len = address->len > PATH_OFFSET ? address->len - PATH_OFFSET : 0;
+	/* getsockname(2) and the like tell a length beyond what they were given room for. */
+	size_t len = MIN((size_t)address->len, sizeof(address->un));
+
+	return len > PATH_OFFSET ? len - PATH_OFFSET : 0;
+}
+
+static void format_unix(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1])
+{
 	const char *path = address->un.sun_path;
+	size_t len = path_len(address);
+	char *to = ret_text + strlen(UNIX_PREFIX);
 
-	if (len == 0)
-		snprintf(ret_text, size, UNIX_PREFIX);
-	else if (path[0] == '\0')
-		snprintf(ret_text, size, UNIX_PREFIX "@%.*s", (int)len - 1, path + 1);
-	else
-		snprintf(ret_text, size, UNIX_PREFIX "%.*s", (int)strnlen(path, len), path);
+	memcpy(ret_text, UNIX_PREFIX, sizeof(UNIX_PREFIX));
+	if (len > 0 && path[0] != '\0')
+		len = strnlen(path, len);
+	/* An abstract name may hold NULs; as ss(8) we show every one as the first. */
+	for (size_t i = 0; i < len; i++)
+		to[i] = (char)(path[i] ? path[i] : '@');
+	to[len] = '\0';
 }
 
-static void format_v6_host(const struct address *address, char *ret_text, size_t size)
+static void format_v6_host(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1])
 {
-	char host[INET6_ADDRSTRLEN];
+	size_t len;
 
-	(void)inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
+	(void)inet_ntop(AF_INET6, &address->in6.sin6_addr, ret_text, INET6_ADDRSTRLEN);
+	/* As a number: a name would cost system calls, and an interface may have got another. */
+	len = strlen(ret_text);
 	if (address->in6.sin6_scope_id)
-		snprintf(ret_text, size, "%s%%%u", host, address->in6.sin6_scope_id);
-	else
-		snprintf(ret_text, size, "%s", host);
+		snprintf(ret_text + len, ADDRESS_TEXT_MAX + 1 - len, "%%%u",
+			 address->in6.sin6_scope_id);
 }
 
 void address_format_ip(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1])
 {
-	if (address->sa.sa_family == AF_INET)
-		(void)inet_ntop(AF_INET, &address->in4.sin_addr, ret_text, ADDRESS_TEXT_MAX + 1);
-	else if (address->sa.sa_family == AF_INET6)
-		format_v6_host(address, ret_text, ADDRESS_TEXT_MAX + 1);
-	else
+	switch (address->sa.sa_family) {
+	case AF_INET:
+		(void)inet_ntop(AF_INET, &address->in4.sin_addr, ret_text, INET_ADDRSTRLEN);
+		break;
+	case AF_INET6:
+		format_v6_host(address, ret_text);
+		break;
+	case AF_UNIX:
 		snprintf(ret_text, ADDRESS_TEXT_MAX + 1, "unix");
+		break;
+	default:
+		snprintf(ret_text, ADDRESS_TEXT_MAX + 1, "unknown");
+	}
 }
 
 void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1])
 {
 	char host[ADDRESS_TEXT_MAX + 1];
+	struct text_writer w;
 
 	if (address->sa.sa_family == AF_UNIX) {
-		format_unix(address, ret_text, ADDRESS_TEXT_MAX + 1);
+		format_unix(address, ret_text);
 		return;
 	}
 	address_format_ip(address, host);
-	snprintf(ret_text, ADDRESS_TEXT_MAX + 1,
-		 address->sa.sa_family == AF_INET6 ? "[%.*s]:%u" : "%.*s:%u",
-		 (int)(INET6_ADDRSTRLEN + IF_NAMESIZE), host, address_port(address));
+	text_writer_init(&w, ret_text, ADDRESS_TEXT_MAX);
+	text_put_str(&w, address->sa.sa_family == AF_INET6 ? "[" : "");
+	text_put_str(&w, host);
+	text_put_str(&w, address->sa.sa_family == AF_INET6 ? "]:" : ":");
+	text_put_u64(&w, address_port(address));
+	ret_text[w.len] = '\0';
 }
 
 bool address_equal(const struct address *a, const struct address *b)
@@ -194,7 +217,8 @@ bool address_equal(const struct address *a, const struct address *b)
 		       a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
 		       IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
 	default:
-		return a->len == b->len && memcmp(&a->un, &b->un, a->len) == 0;
+		return a->len == b->len &&
+		       memcmp(&a->un, &b->un, MIN((size_t)a->len, sizeof(a->un))) == 0;
 	}
 }
 

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* "unix:" + longest path, or "[v6%scope]:port"; without NUL */
-#define ADDRESS_TEXT_MAX (5 + sizeof(((struct sockaddr_un *)0)->sun_path) + 8)
+/* "unix:" and the longest path; "[v6%scope]:port" is shorter. Without NUL. */
+#define ADDRESS_TEXT_MAX (5 + sizeof(((struct sockaddr_un *)0)->sun_path))
 
 struct address {
 	union {
@@ -21,13 +21,20 @@ struct address {
 };
 
 /**
- * address_parse() - "1.2.3.4:80", "[::1]:80", "unix:/path" or "unix:@abstract"
+ * address_parse() - "1.2.3.4:80", "[::1]:80", "[fe80::1%eth0]:80", "unix:/path", "unix:@abstract"
  *
- * Numeric only (names are resolved elsewhere, asynchronously). Port 0..65535.
- * Return: 0, -EINVAL (form), -ERANGE (port) or -ENAMETOOLONG (unix path).
+ * Numeric only (names are resolved elsewhere, asynchronously). Port 0..65535. A scope (RFC 4007
+ * s11) is the name or the number of an interface, and only link-local addresses may have one.
+ * Return: 0, -EINVAL (form), -ERANGE (port), -ENODEV (no such interface) or -ENAMETOOLONG (unix
+ * path of more than 107 bytes).
  */
 int address_parse(const char *text, struct address *ret_address);
-/** address_format() - the form that address_parse() reads, with NUL; "unix:" for an unnamed peer */
+/**
+ * address_format() - the form that address_parse() reads, with NUL
+ *
+ * An unnamed peer is "unix:", a scope is a number, and a NUL in an abstract name is shown as '@'.
+ * Unix paths are bytes that somebody chose: escape them before a terminal or JSON sees them.
+ */
 void address_format(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1]);
 /** address_format_ip() - the host part alone, without brackets; "unix" for unix sockets */
 void address_format_ip(const struct address *address, char ret_text[ADDRESS_TEXT_MAX + 1]);
