@@ -226,7 +226,9 @@ check: deps ## all of the above, every result counted (results: out/check.json)
 bench: build ## compare with other proxies (results: out/compare.json)
 	$(Q)tools/bench/compare
 
-demo: build ## a gateway with clients, to look at
+# What deps installs is only seen by a make that starts behind it.
+demo: deps ## install, build, and drive real traffic through a gateway
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build
 	$(Q)tools/demo
 
 SBIN := $(filter %/sluiced %/sluice-loader,$(BINARIES))
@@ -234,21 +236,30 @@ BIN := $(filter-out $(SBIN),$(BINARIES))
 EXAMPLES = $(wildcard examples/*)
 DOC_DIR := $(PREFIX)/share/doc/sluice
 
-install: build ## copy binaries, manual pages and examples below $(DESTDIR)$(PREFIX)
+# The key list of sluice.conf(5) comes out of the table that reads the configuration.
+$(B)/man/sluice.conf.5: docs/man/sluice.conf.5.in $(B)/sluiced
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(B)/sluiced --dump-man >$@.keys
+	$(Q)sed -e '/^@KEYS@$$/{' -e 'r $@.keys' -e 'd' -e '}' $< >$@
+
+MAN_INSTALLED = $(MAN_PAGES) $(B)/man/sluice.conf.5
+
+install: build $(B)/man/sluice.conf.5 ## copy binaries, manual pages and examples below $(DESTDIR)$(PREFIX)
 	$(Q)set -e; \
 	put() { mode=$$1 to=$(DESTDIR)$$2; shift 2; \
 		for file; do install -D -m $$mode "$$file" "$$to/$${file##*/}"; done; }; \
 	put 755 $(PREFIX)/sbin $(SBIN); \
 	put 755 $(PREFIX)/bin $(BIN); \
 	put 644 $(DOC_DIR)/examples $(EXAMPLES); \
-	for page in $(MAN_PAGES); do put 644 $(PREFIX)/share/man/man$${page##*.} $$page; done
+	for page in $(MAN_INSTALLED); do put 644 $(PREFIX)/share/man/man$${page##*.} $$page; done
 
 uninstall: ## remove what install copied
 	$(Q)set -e; \
 	drop() { from=$(DESTDIR)$$1; shift; for file; do rm -f "$$from/$${file##*/}"; done; }; \
 	drop $(PREFIX)/sbin $(SBIN); \
 	drop $(PREFIX)/bin $(BIN); \
-	for page in $(MAN_PAGES); do drop $(PREFIX)/share/man/man$${page##*.} $$page; done; \
+	for page in $(MAN_INSTALLED); do drop $(PREFIX)/share/man/man$${page##*.} $$page; done; \
 	rm -rf $(DESTDIR)$(DOC_DIR)
 
 clean: ## remove everything that was built or measured
