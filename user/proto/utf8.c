@@ -7,128 +7,139 @@
 #include <arm_neon.h>
 #endif
 
-#define CONTINUATION_LOW  0x80
-#define CONTINUATION_HIGH 0xbf
+/*
+ * An automaton whose step is one shift. A state is a number of bits; the row of a byte holds, at
+ * that number of bits, the state that comes next. The next row does not depend on the state, so
+ * the only chain from byte to byte is the shift, and no branch depends on the text. BAD leads to
+ * BAD: it is enough to look at the state after many bytes, and to go back for the place.
+ */
+enum state {
+	BETWEEN = 0, /* characters; what zeroing gives */
+	BAD = 6,
+	ONE_MORE = 12, /* continuation bytes, any */
+	TWO_MORE = 18,
+	THREE_MORE = 24,
+	AFTER_E0 = 30, /* where the next byte is not just any */
+	AFTER_ED = 36,
+	AFTER_F0 = 42,
+	AFTER_F4 = 48,
+};
+
+#define STATE_BITS 0x3f
+
+#define ROW(between, one_more, two_more, three_more, after_e0, after_ed, after_f0, after_f4) \
+	((uint64_t)(between) << BETWEEN | (uint64_t)BAD << BAD |                             \
+	 (uint64_t)(one_more) << ONE_MORE | (uint64_t)(two_more) << TWO_MORE |               \
+	 (uint64_t)(three_more) << THREE_MORE | (uint64_t)(after_e0) << AFTER_E0 |           \
+	 (uint64_t)(after_ed) << AFTER_ED | (uint64_t)(after_f0) << AFTER_F0 |               \
+	 (uint64_t)(after_f4) << AFTER_F4)
+#define LEAD(next) ROW(next, BAD, BAD, BAD, BAD, BAD, BAD, BAD)
 
 /*
- * What a lead byte asks for (Unicode 15 table 3-7, the same as RFC 3629 s4): the number of
- * continuation bytes and the range of the first of them. The narrowed ranges shut out overlong
- * forms (E0, F0), surrogates (ED) and what lies above U+10FFFF (F4); need 0 is no lead byte.
+ * Unicode table 3-7, the same as RFC 3629 s4. E0 and F0 shut out overlong forms, ED surrogates, F4
+ * what lies above U+10FFFF.
  */
-static struct utf8_state after_lead(uint8_t lead)
-{
-	struct utf8_state s = {.low = CONTINUATION_LOW, .high = CONTINUATION_HIGH};
+static const uint64_t rows[256] = {
+    [0x00 ... 0x7f] = LEAD(BETWEEN),
+    [0x80 ... 0x8f] = ROW(BAD, BETWEEN, ONE_MORE, TWO_MORE, BAD, ONE_MORE, BAD, TWO_MORE),
+    [0x90 ... 0x9f] = ROW(BAD, BETWEEN, ONE_MORE, TWO_MORE, BAD, ONE_MORE, TWO_MORE, BAD),
+    [0xa0 ... 0xbf] = ROW(BAD, BETWEEN, ONE_MORE, TWO_MORE, ONE_MORE, BAD, TWO_MORE, BAD),
+    [0xc0 ... 0xc1] = LEAD(BAD),
+    [0xc2 ... 0xdf] = LEAD(ONE_MORE),
+    [0xe0] = LEAD(AFTER_E0),
+    [0xe1 ... 0xec] = LEAD(TWO_MORE),
+    [0xed] = LEAD(AFTER_ED),
+    [0xee ... 0xef] = LEAD(TWO_MORE),
+    [0xf0] = LEAD(AFTER_F0),
+    [0xf1 ... 0xf3] = LEAD(THREE_MORE),
+    [0xf4] = LEAD(AFTER_F4),
+    [0xf5 ... 0xff] = LEAD(BAD),
+};
 
-	if (lead < 0xc2 || lead > 0xf4)
-		return s;
-	if (lead < 0xe0) {
-		s.need = 1;
-	} else if (lead < 0xf0) {
-		s.need = 2;
-		if (lead == 0xe0)
-			s.low = 0xa0;
-		else if (lead == 0xed)
-			s.high = 0x9f;
-	} else {
-		s.need = 3;
-		if (lead == 0xf0)
-			s.low = 0x90;
-		else if (lead == 0xf4)
-			s.high = 0x8f;
-	}
-	return s;
+/* What is above the state's bits in @state is another row's rest and means nothing. */
+static inline uint64_t step(uint64_t state, uint8_t byte)
+{
+	return rows[byte] >> (state & STATE_BITS);
 }
 
-/* Return: how many bytes at the front are ASCII. */
-static size_t ascii_prefix(const uint8_t *data, size_t len)
+#define BLOCK 32u
+
+static inline bool is_ascii_block(const uint8_t *data)
+{
+#if defined(__SSE2__)
+	__m128i a = _mm_loadu_si128((const __m128i *)(const void *)data);
+	__m128i b = _mm_loadu_si128((const __m128i *)(const void *)(data + 16));
+
+	return _mm_movemask_epi8(_mm_or_si128(a, b)) == 0;
+#elif defined(__aarch64__)
+	return vmaxvq_u8(vorrq_u8(vld1q_u8(data), vld1q_u8(data + 16))) < 0x80;
+#else
+	uint64_t words[BLOCK / sizeof(uint64_t)];
+
+	memcpy(words, data, sizeof(words));
+	return ((words[0] | words[1] | words[2] | words[3]) & UINT64_C(0x8080808080808080)) == 0;
+#endif
+}
+
+/* Return: how many bytes at the front are ASCII, or fewer: only whole words are counted. */
+static inline size_t skip_ascii(const uint8_t *data, size_t len)
 {
 	size_t i = 0;
 
-#if defined(__SSE2__)
-	for (; len - i >= 32; i += 32) {
-		__m128i a = _mm_loadu_si128((const __m128i *)(const void *)(data + i));
-		__m128i b = _mm_loadu_si128((const __m128i *)(const void *)(data + i + 16));
-		uint32_t high;
-
-		if (likely(_mm_movemask_epi8(_mm_or_si128(a, b)) == 0))
-			continue;
-		high = (uint32_t)_mm_movemask_epi8(a) | (uint32_t)_mm_movemask_epi8(b) << 16;
-		return i + (size_t)__builtin_ctz(high);
-	}
-#elif defined(__aarch64__)
-	for (; len - i >= 32; i += 32) {
-		uint8x16_t either = vorrq_u8(vld1q_u8(data + i), vld1q_u8(data + i + 16));
-
-		if (vmaxvq_u8(either) & 0x80)
-			break;
-	}
-#endif
-	for (; len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+	while (len - i >= BLOCK && is_ascii_block(data + i))
+		i += BLOCK;
+	while (len - i >= sizeof(uint64_t)) {
 		uint64_t word;
 
 		memcpy(&word, data + i, sizeof(word));
 		if (word & UINT64_C(0x8080808080808080))
 			break;
+		i += sizeof(word);
 	}
-	while (i < len && data[i] < 0x80)
+	return i;
+}
+
+static size_t first_bad(uint64_t state, const uint8_t *data)
+{
+	size_t i = 0;
+
+	while ((state = step(state, data[i]) & STATE_BITS) != BAD)
 		i++;
 	return i;
 }
 
-/* Return: how many of the @n bytes at @data continue @s; @s is left after the last of them. */
-static size_t continue_character(struct utf8_state *s, const uint8_t *data, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (data[i] < s->low || data[i] > s->high)
-			break;
-		s->need--;
-		s->low = CONTINUATION_LOW;
-		s->high = CONTINUATION_HIGH;
-	}
-	return i;
-}
-
-static int fail_at(size_t offset, size_t *ret_bad)
-{
-	if (ret_bad)
-		*ret_bad = offset;
-	return -EILSEQ;
-}
-
 void utf8_init(struct utf8_state *s)
 {
-	*s = (struct utf8_state){0};
+	s->state = BETWEEN;
 }
 
 int utf8_feed(struct utf8_state *s, const uint8_t *data, size_t len, size_t *ret_bad)
 {
+	uint64_t state = s->state;
 	size_t i = 0;
 
 	while (i < len) {
-		size_t n, good;
+		uint64_t before = state;
+		size_t start, end;
 
-		if (s->need == 0) {
-			if (data[i] < 0x80) {
-				i += ascii_prefix(data + i, len - i);
-				continue;
-			}
-			*s = after_lead(data[i]);
-			if (s->need == 0)
-				return fail_at(i, ret_bad);
-			i++;
+		if (state == BETWEEN)
+			i += skip_ascii(data + i, len - i);
+		start = i;
+		end = MIN(len, i + BLOCK);
+		for (; i < end; i++)
+			state = step(state, data[i]);
+		state &= STATE_BITS;
+		if (unlikely(state == BAD)) {
+			if (ret_bad)
+				*ret_bad = start + first_bad(before, data + start);
+			return -EILSEQ;
 		}
-		n = MIN(s->need, len - i);
-		good = continue_character(s, data + i, n);
-		i += good;
-		if (good < n)
-			return fail_at(i, ret_bad);
 	}
+	s->state = (uint8_t)state;
 	return 0;
 }
 
 bool utf8_is_complete(const struct utf8_state *s)
 {
-	return s->need == 0;
+	return s->state == BETWEEN;
 }

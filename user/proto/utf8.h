@@ -7,8 +7,7 @@
 #include "base/std.h"
 
 struct utf8_state {
-	uint8_t need;      /* continuation bytes still to come; 0 = between characters */
-	uint8_t low, high; /* range allowed for the next one */
+	uint8_t state; /* of utf8.c's automaton; 0 = between characters */
 };
 
 /** utf8_init() - between characters; the same as zeroing */
@@ -16,7 +15,8 @@ void utf8_init(struct utf8_state *s);
 /**
  * utf8_feed() - check the next @len bytes
  *
- * Return: 0, or -EILSEQ with *ret_bad (if not NULL) the offset of the first bad byte.
+ * Return: 0, or -EILSEQ with *ret_bad (if not NULL) the offset of the first bad byte; nothing more
+ * can be fed then.
  */
 int utf8_feed(struct utf8_state *s, const uint8_t *data, size_t len, size_t *ret_bad);
 /** utf8_is_complete() - whether the text may end here */
