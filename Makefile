@@ -232,7 +232,7 @@ demo: deps ## install, build, and drive real traffic through a gateway
 	$(Q)tools/demo
 
 SBIN := $(filter %/sluiced %/sluice-loader,$(BINARIES))
-BIN := $(filter-out $(SBIN),$(BINARIES))
+BIN := $(filter-out $(SBIN) $(B)/micro-%,$(BINARIES))
 EXAMPLES = $(wildcard examples/*)
 DOC_DIR := $(PREFIX)/share/doc/sluice
 
