@@ -112,7 +112,7 @@ static bool watch(struct client_run *run, uint32_t n_threads, int stop_fd)
 			is_stopped = true;
 			fds[1].fd = -1;
 			stop_all(run);
-			process_restore_signals(); /* a second one kills */
+			process_restore_signals(stop_fd); /* a second one kills */
 		}
 		if (eventfd_read(run->done_fd, &n) == 0)
 			ended += n;

@@ -75,6 +75,7 @@ void client_conn_reset(struct client_conn *c)
 	/* Numbers go on; what was lost with the old life is not awaited in the new one. */
 	c->started = c->answered = c->started_before = old.started;
 	c->due = old.due;
+	c->n_barren = old.is_failed && old.answered == old.started_before ? old.n_barren + 1 : 0;
 	c->is_first_life = false;
 }
 

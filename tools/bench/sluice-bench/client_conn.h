@@ -62,6 +62,7 @@ struct client_conn {
 	uint64_t *sent_ns;       /* ring, borrowed from the worker */
 	struct client_answer answer;
 	uint64_t n_pings;
+	uint32_t n_barren; /* lives in a row that ended by an error and without an answer */
 
 	struct message_writer writer;
 	struct ws_receiver receiver;

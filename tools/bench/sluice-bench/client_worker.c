@@ -19,6 +19,7 @@
 #define REOPEN_DELAY_NS                                                                        \
 	(50 * NS_PER_MS)               /* after an error, so that a dead target is not a storm \
 					*/
+#define BARREN_MAX      20             /* errors in a row before a slot is given up */
 #define DESCRIBED_MAX   10             /* errors on stderr */
 #define INTERRUPT_NS    (1 * NS_PER_S) /* for the closing handshakes after a signal */
 #define FINISH_TIMEOUTS 10             /* FINISH lasts as many --timeout at most */
@@ -137,10 +138,14 @@ void client_worker_ended(struct client_worker *w, struct client_conn *c)
 
 /* ---- opening and reaping -------------------------------------------------------------------- */
 
-static bool may_reopen(const struct client_worker *w)
+static bool may_reopen(const struct client_worker *w, const struct client_conn *c)
 {
-	return w->phase == CLIENT_PHASE_LOAD &&
-	       (w->options->churn || w->options->mode == CLIENT_HANDSHAKE);
+	if (w->phase != CLIENT_PHASE_LOAD)
+		return false;
+	if (w->options->mode == CLIENT_HANDSHAKE)
+		return true;
+	/* A run that only --messages ends would never end against a dead target. */
+	return w->options->churn && (w->options->duration_ns || c->n_barren < BARREN_MAX);
 }
 
 static void reap(struct client_worker *w)
@@ -150,7 +155,7 @@ static void reap(struct client_worker *w)
 		bool was_failed = c->is_failed;
 
 		list_remove(&c->node);
-		if (!may_reopen(w)) {
+		if (!may_reopen(w, c)) {
 			client_conn_done(c);
 			w->n_over++;
 			continue;
@@ -167,7 +172,8 @@ static uint64_t next_open_ns(const struct client_worker *w)
 	const struct client_options *o = w->options;
 	uint64_t at = 0;
 
-	if (list_is_empty(&w->waiting) || w->n_opening >= OPENING_MAX)
+	if (list_is_empty(&w->waiting) ||
+	    (w->n_opening >= OPENING_MAX && o->mode != CLIENT_HANDSHAKE))
 		return UINT64_MAX;
 	if (o->ramp_per_s)
 		at =

@@ -8,7 +8,7 @@
 
 static const char usage[] =
     "usage: sluice-bench client ws://HOST[:PORT][/PATH] | unix:/PATH [options]\n"
-    "       sluice-bench server --listen ADDR[,ADDR…] [options]\n"
+    "       sluice-bench server --listen ADDR[,ADDR...] [options]\n"
     "       sluice-bench client|server --help\n"
     "       sluice-bench --version\n";
 

@@ -12,16 +12,20 @@
 #define HELP_VALUE   (LONG_BASE + OPTIONS_MAX)
 #define HELP_COLUMN  30
 #define HELP_COLUMNS 96
+#define MESSAGE_MAX  512
 
 int option_table_refuse(const struct option_table *table, const char *fmt, ...)
 {
+	char text[MESSAGE_MAX];
 	va_list ap;
 
-	fprintf(stderr, "%s: ", table->program);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	/* A value may hold line breaks; the message is one line. */
+	for (char *c = text; *c; c++)
+		*c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
+	fprintf(stderr, "%s: %s\n", table->program, text);
 	return -EINVAL;
 }
 

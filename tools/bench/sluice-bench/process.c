@@ -38,9 +38,13 @@ int process_stop_fd(void)
 	return fd < 0 ? -errno : fd;
 }
 
-void process_restore_signals(void)
+void process_restore_signals(int stop_fd)
 {
 	sigset_t set = stop_signals();
+	struct signalfd_siginfo info;
 
+	/* What is still pending would be delivered at once. */
+	while (read(stop_fd, &info, sizeof(info)) > 0)
+		;
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

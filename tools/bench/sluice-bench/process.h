@@ -11,5 +11,5 @@ uint64_t process_raise_nofile(void);
  * Call before threads start. Return: an owned non-blocking descriptor, or -errno.
  */
 int process_stop_fd(void);
-/** process_restore_signals() - let SIGINT and SIGTERM kill again */
-void process_restore_signals(void);
+/** process_restore_signals() - take what came from @stop_fd, and let further ones kill again */
+void process_restore_signals(int stop_fd);

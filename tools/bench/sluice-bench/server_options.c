@@ -49,7 +49,7 @@ static int set_size(void *options, const char *value)
 
 static const struct option_spec specs[] = {
     {"Options", .kind = OPTION_HEADING},
-    {"listen", 'l', OPTION_CUSTOM, 0, 0, 0, "ADDR,…",
+    {"listen", 'l', OPTION_CUSTOM, 0, 0, 0, "ADDR,...",
      "up to 16 addresses such as 127.0.0.1:9000,[::1]:0,unix:/path", set_listen,
      "where to listen; port 0 takes a free one, named by the line 'ready'"},
     {"mode", 'm', OPTION_CUSTOM, 0, 0, 0, "MODE", "echo, sink or source", set_mode,
@@ -75,11 +75,11 @@ static const struct option_spec specs[] = {
 
 static const struct option_table table = {
     .program = "sluice-bench server",
-    .usage = "--listen ADDR[,ADDR…] [options]",
+    .usage = "--listen ADDR[,ADDR...] [options]",
     .summary = "A WebSocket peer (RFC 6455) for tests and measurements.",
     .details =
-	"\nPrints 'ready ADDR…' when it listens. SIGINT and SIGTERM stop it. A connection holds\n"
-	"512 kB at most, for data that its client does not take; one that is idle, nothing.\n"
+	"\nPrints 'ready ADDR...' when it listens. SIGINT and SIGTERM stop it. A connection holds\n"
+	"about 512 kB at most, of data that its client does not take, an idle one under 1 kB.\n"
 	"JSON result: connections, refused, messages, bytes (payload received), sent, aborted.\n",
     .specs = specs,
     .n_specs = ARRAY_SIZE(specs),

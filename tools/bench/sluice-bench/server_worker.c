@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "server_conn.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -92,17 +93,25 @@ static int make_listener(const struct address *address, int *ret_fd)
 	return 0;
 }
 
+/* A unix socket is shared by the threads, and one connection need not wake all of them. */
+static void watch_listener(struct server_worker *w, struct server_listener *l)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = l};
+
+	if (l->family == AF_UNIX)
+		event.events |= EPOLLEXCLUSIVE;
+	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, l->source.fd, &event);
+}
+
 int server_worker_listen(struct server_worker *w, const struct address *address, int shared_fd)
 {
 	struct server_listener *l = &w->listeners[w->n_listeners];
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = l};
 	int r = 0;
 
 	if (shared_fd < 0) {
 		r = make_listener(address, &l->source.fd);
 	} else {
-		l->source.fd = dup(shared_fd);
-		event.events |= EPOLLEXCLUSIVE; /* one connection need not wake every thread */
+		l->source.fd = fcntl(shared_fd, F_DUPFD_CLOEXEC, 0);
 		r = l->source.fd < 0 ? -errno : 0;
 	}
 	if (r < 0)
@@ -110,7 +119,8 @@ int server_worker_listen(struct server_worker *w, const struct address *address,
 	l->source.kind = SERVER_LISTENER;
 	l->family = address->sa.sa_family;
 	w->n_listeners++;
-	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, l->source.fd, &event) < 0 ? -errno : 0;
+	watch_listener(w, l);
+	return 0;
 }
 
 static void set_accepting(struct server_worker *w, bool is_accepting)
@@ -118,13 +128,12 @@ static void set_accepting(struct server_worker *w, bool is_accepting)
 	w->accept_resume_ns = is_accepting ? 0 : w->now_ns + ACCEPT_PAUSE_NS;
 	for (size_t i = 0; i < w->n_listeners; i++) {
 		struct server_listener *l = &w->listeners[i];
-		struct epoll_event event = {.events = EPOLLIN, .data.ptr = l};
 
-		/* Removed and added: EPOLLEXCLUSIVE cannot be modified. */
-		if (is_accepting && l->family == AF_UNIX)
-			event.events |= EPOLLEXCLUSIVE;
-		(void)epoll_ctl(w->epoll_fd, is_accepting ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-				l->source.fd, &event);
+		/* EPOLLEXCLUSIVE cannot be modified, so it is taken away and added again. */
+		if (is_accepting)
+			watch_listener(w, l);
+		else
+			(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, l->source.fd, NULL);
 	}
 }
 
