@@ -58,6 +58,7 @@ tool_objs = $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tools/bench/$(1)/*.c))
 # ---- tests -----------------------------------------------------------------------------------
 UNIT_SRCS := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRCS))
+TEST_CPPFLAGS := -Itests -DSLUICE_SOURCE_DIR='"$(CURDIR)"'
 TEST_LIB_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRCS))
@@ -105,7 +106,7 @@ $(B)/commit: always
 $(B)/tests/unit/%: tests/unit/%.c $(TEST_LIB_OBJS) $(call layer_lib,app) $(LIBS_L4)
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
+	$(Q)$(CC) $(CPPFLAGS) $(TEST_CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< \
 		$(filter %.o %.a,$^) $(PKG_LIBS) -lcmocka -lm
 
 # Unit tests of a tool link its objects, all but its main().
@@ -114,7 +115,7 @@ $(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(filter-out %/main.o,$(call tool_ob
 		$(TEST_LIB_OBJS) $(LIBS_L1)
 	$$(call say,TEST,$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(CPPFLAGS) -Itests -Itools/bench $$(CFLAGS) -MMD -MP -MF $$@.d $$(LDFLAGS) \
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(TEST_CPPFLAGS) -Itools/bench $$(CFLAGS) -MMD -MP -MF $$@.d $$(LDFLAGS) \
 		-o $$@ $$< $$(filter %.o %.a,$$^) $$(PKG_LIBS) -lcmocka -lm
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_test_rule,$(t))))
@@ -164,7 +165,7 @@ ANALYSED := $(filter-out bpf/% %.bpf.h %.bpf.c,$(C_FILES))
 TIDY_STAMPS := $(patsubst %.c,build/lint/%.tidy,$(filter %.c,$(ANALYSED)))
 # Scripts, by their first line.
 scripts = $(shell grep -rlIE --exclude-dir=node_modules '^\#!.*\b($(1))' $(wildcard .ci tests tools vmtest))
-LINT_CPPFLAGS := $(CPPFLAGS) -Itests -Itools/bench -DSLUICE_COMMIT='""'
+LINT_CPPFLAGS := $(CPPFLAGS) $(TEST_CPPFLAGS) -Itools/bench -DSLUICE_COMMIT='""'
 
 .PHONY: lint-layers lint-tour lint-format lint-cppcheck lint-tidy lint-shell lint-python lint-js \
 	lint-man

@@ -56,6 +56,8 @@ struct config_route {
 	bool path_is_prefix; /* given with a '*' at the end, which is not part of path */
 	enum config_action action;
 	const struct config_cluster *cluster; /* PROXY; in the same tree */
+	char *proxy;                          /* as written: the cluster's name */
+	bool echo;                            /* as written */
 	struct {
 		uint16_t status; /* 200..599 */
 		char *content_type;
@@ -98,16 +100,18 @@ struct config {
 	size_t n_routes;
 };
 
-/* One error: "FILE:LINE: section.key = \"value\": expected …". */
+/* One error, without newline: "FILE:LINE: SECTION \"TITLE\": KEY = \"VALUE\": expected …". */
 struct config_error {
-	char text[768];
+	char text[1024];
 };
 
 /**
  * config_load_file() - read and check @path
+ * @ret_error: the first error; written on failure only
  *
- * Return: 0 and a tree with one reference; -EINVAL with @ret_error for anything wrong in the
- * file, else -errno of open or read, or -ENOMEM, also with @ret_error.
+ * Any thread; one at a time goes on (the lexer of libconfuse is global).
+ * Return: 0 and a tree with one reference; -EINVAL for anything wrong in the file, else -errno of
+ * open or read, or -ENOMEM, all with @ret_error.
  */
 int config_load_file(const char *path, struct config **ret_config, struct config_error *ret_error);
 /** config_load_text() - as config_load_file(), from @text; @name stands for the file in errors */

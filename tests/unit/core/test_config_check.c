@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/config_check.h"
+
+#include "lib/config_loading.h"
+
+#include <stdio.h>
+
+static void load__refuses_missing_sections_and_actions(void **state)
+{
+	static const struct wrong_config cases[] = {
+	    {"", "f: no listener: expected listener NAME { listen = {\"0.0.0.0:8080\"} }"},
+	    {LISTENER "cluster c { }", "f:2: cluster \"c\": no endpoint: expected endpoint NAME { "
+				       "address = \"127.0.0.1:9000\" }"},
+	    {LISTENER "route r { }", "f:2: route \"r\": no action: expected proxy = CLUSTER, echo "
+				     "= true or respond { }"},
+	    {LISTENER "route r { echo = false }",
+	     "f:2: route \"r\": no action: expected proxy = CLUSTER, echo = true or respond { }"},
+	};
+
+	assert_configs_fail(cases, ARRAY_SIZE(cases));
+}
+
+static void load__refuses_two_actions(void **state)
+{
+	static const struct wrong_config cases[] = {
+	    {LISTENER CLUSTER "route r {\n proxy = c\n echo = true }",
+	     "f:5: route \"r\": echo: expected one action, but proxy is on line 4 already"},
+	    {LISTENER CLUSTER "route r {\n respond { }\n proxy = c }",
+	     "f:5: route \"r\": proxy: expected one action, but respond is on line 4 already"},
+	    {LISTENER CLUSTER "route r { respond { }\n echo = true\n proxy = c }",
+	     "f:4: route \"r\": echo: expected one action, but respond is on line 3 already"},
+	};
+
+	assert_configs_fail(cases, ARRAY_SIZE(cases));
+	assert_config_loads(LISTENER CLUSTER "route r { echo = false proxy = c }");
+}
+
+static void load__refuses_clusters_that_are_not_there(void **state)
+{
+	assert_config_fails(LISTENER "route r { proxy = c }",
+			    "f:2: route \"r\": proxy = \"c\": expected the name of a cluster");
+	assert_config_fails(
+	    LISTENER "cluster game { endpoint e { address = \"127.0.0.1:1\" } }\n"
+		     "route r {\n proxy = gmae }",
+	    "f:4: route \"r\": proxy = \"gmae\": expected the name of a cluster; did you "
+	    "mean \"game\"?");
+}
+
+static void load__refuses_addresses_twice(void **state)
+{
+	static const struct wrong_config cases[] = {
+	    {"listener a { listen = {\n\"0.0.0.0:1\",\n\"0.0.0.0:1\"} }",
+	     "f:3: listener \"a\": listen = \"0.0.0.0:1\": expected an address that listener "
+	     "\"a\" does not have (line 2)"},
+	    {"listener a { listen = {\"[::1]:1\", \"0.0.0.0:1\"} }\n"
+	     "listener b { listen = {\"0.0.0.0:2\",\n\"[0::1]:1\"} }",
+	     "f:3: listener \"b\": listen = \"[::1]:1\": expected an address that listener "
+	     "\"a\" does not have (line 1)"},
+	    {"listener a { listen = {\"unix:/a\"} }\nlistener b { listen = {\"unix:/a\"} }",
+	     "f:2: listener \"b\": listen = \"unix:/a\": expected an address that listener "
+	     "\"a\" does not have (line 1)"},
+	};
+
+	assert_configs_fail(cases, ARRAY_SIZE(cases));
+	/* The kernel gives each of these its own. */
+	assert_config_loads("listener a { listen = {\"0.0.0.0:0\", \"0.0.0.0:0\"} }");
+	assert_config_loads("listener a { listen = {\"0.0.0.0:1\", \"127.0.0.1:1\", \"[::]:1\"} }");
+}
+
+static void load__refuses_a_target_longer_than_the_head(void **state)
+{
+	static const struct wrong_config cases[] = {
+	    {LISTENER "limits {\n max_head_bytes = 4kb }",
+	     "f:3: limits: max_head_bytes = \"4kb\": expected at least max_target_bytes (8192)"},
+	    {LISTENER "limits {\n max_target_bytes = 17kb }",
+	     "f:3: limits: max_target_bytes = \"17kb\": expected at most max_head_bytes (16384)"},
+	    {LISTENER "limits { max_target_bytes = 2kb\n max_head_bytes = 1kb }",
+	     "f:2: limits: max_target_bytes = \"2kb\": expected at most max_head_bytes (1024)"},
+	};
+
+	assert_configs_fail(cases, ARRAY_SIZE(cases));
+	assert_config_loads(LISTENER "limits { max_target_bytes = 16kb }");
+}
+
+static void load__refuses_no_limit_without_a_proxy(void **state)
+{
+	static const struct wrong_config cases[] = {
+	    {LISTENER "route r { echo = true\n max_message = 0 }",
+	     "f:3: route \"r\": max_message = \"0\": expected a size other than 0: no limit needs "
+	     "proxy"},
+	    {LISTENER "route r { echo = true\n max_frame = 0kb }",
+	     "f:3: route \"r\": max_frame = \"0kb\": expected a size other than 0: no limit needs "
+	     "proxy"},
+	    {LISTENER "route r { max_frame = 0 respond { } }",
+	     "f:2: route \"r\": max_frame = \"0\": expected a size other than 0: no limit needs "
+	     "proxy"},
+	};
+
+	assert_configs_fail(cases, ARRAY_SIZE(cases));
+}
+
+/* RFC 9110 s15.3.5 (204), s15.3.6 (205) */
+static void load__refuses_a_body_where_http_has_none(void **state)
+{
+	assert_config_fails(
+	    LISTENER "route r { respond {\n status = 204\n body = \"x\" } }",
+	    "f:4: route \"r\": respond: body = \"x\": expected none with status 204 or 205");
+	assert_config_fails(
+	    LISTENER "route r { respond {\n body = \"x\"\n status = 205 } }",
+	    "f:3: route \"r\": respond: body = \"x\": expected none with status 204 or 205");
+	assert_config_loads(LISTENER "route r { respond { status = 204 body = \"\" } }");
+}
+
+static void load__refuses_a_route_behind_its_twin(void **state)
+{
+	static const char rest[] =
+	    "expected another match than that of route \"a\" (line 2), which "
+	    "leaves no request to this one";
+	static const char *const twins[][2] = {
+	    {"", ""},
+	    {"match { }", ""},
+	    {"match { host = a }", "match { host = A }"},
+	    {"match { path = \"/x*\" }", "match { path = \"/x*\" }"},
+	    {"match { host = a path = \"/x\" }", "match { path = /x host = a }"},
+	};
+	static const char *const others[][2] = {
+	    {"match { path = \"/x*\" }", "match { path = \"/x\" }"},
+	    {"match { path = \"/*\" }", ""},
+	    {"match { host = a path = /x }", "match { path = /x }"},
+	    {"match { host = a }", "match { host = b }"},
+	};
+	char text[512], expected[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(twins); i++) {
+		snprintf(text, sizeof(text),
+			 LISTENER "route a { echo = true %s }\n"
+				  "route between { echo = true match { path = /y } }\n"
+				  "route b { echo = true %s }",
+			 twins[i][0], twins[i][1]);
+		snprintf(expected, sizeof(expected), "f:4: route \"b\": %s", rest);
+		assert_config_fails(text, expected);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		snprintf(text, sizeof(text),
+			 LISTENER "route a { echo = true %s }\nroute b { echo = true %s }",
+			 others[i][0], others[i][1]);
+		assert_config_loads(text);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(load__refuses_missing_sections_and_actions),
+	    cmocka_unit_test(load__refuses_two_actions),
+	    cmocka_unit_test(load__refuses_clusters_that_are_not_there),
+	    cmocka_unit_test(load__refuses_addresses_twice),
+	    cmocka_unit_test(load__refuses_a_target_longer_than_the_head),
+	    cmocka_unit_test(load__refuses_no_limit_without_a_proxy),
+	    cmocka_unit_test(load__refuses_a_body_where_http_has_none),
+	    cmocka_unit_test(load__refuses_a_route_behind_its_twin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

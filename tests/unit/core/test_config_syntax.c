@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/config_syntax.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static void assert_all(bool (*fn)(const char *), bool expected, const char *const *texts)
+{
+	for (size_t i = 0; texts[i]; i++) {
+		if (fn(texts[i]) != expected)
+			fail_msg("\"%s\" is %s", texts[i], expected ? "refused" : "taken");
+	}
+}
+
+#define ACCEPTS(fn, ...) assert_all(fn, true, (const char *const[]){__VA_ARGS__, NULL})
+#define REFUSES(fn, ...) assert_all(fn, false, (const char *const[]){__VA_ARGS__, NULL})
+
+static void path__is_absolute(void **state)
+{
+	ACCEPTS(config_is_path, "/", "/a/b");
+	REFUSES(config_is_path, "", "a", "./a", "~/a", "@a");
+}
+
+static void log_target__is_a_path_or_a_dash(void **state)
+{
+	ACCEPTS(config_is_log_target, "-", "/var/log/a");
+	REFUSES(config_is_log_target, "", "--", "-a", "log");
+}
+
+static void host__is_a_name_or_address_without_port(void **state)
+{
+	ACCEPTS(config_is_host, "a", "A.b-c_d", "127.0.0.1", "a.", "[::1]", "[::ffff:1.2.3.4]");
+	REFUSES(config_is_host, "", "a:80", "a b", "*.a", "a/b", "a@b", "\xc3\xa9.example");
+	REFUSES(config_is_host, "::1", "[::1]:80", "[::1", "[fe80::1%lo]", "[1.2.3.4]", "[]", "[");
+	REFUSES(config_is_host,
+		"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0001]");
+}
+
+static void match_path__is_a_path_or_its_beginning(void **state)
+{
+	ACCEPTS(config_is_match_path, "/", "/live", "/a/", "/a//b", "/%C3%A9", "/*", "/a/b*",
+		"/a*");
+	REFUSES(config_is_match_path, "", "live", "*", "/a*b", "/a/**", "/a?b", "/a#b", "/a b",
+		"/\xc3\xa9", "/a\n", "http://a/");
+}
+
+/* Routing refuses requests with such segments, so a route for one would never match. */
+static void match_path__has_no_dot_segments(void **state)
+{
+	ACCEPTS(config_is_match_path, "/..a", "/a/.b/c", "/a./b", "/...", "/.*", "/..*", "/a/.*");
+	REFUSES(config_is_match_path, "/.", "/..", "/a/../b", "/a/..", "/a/./", "/./*", "/../*");
+}
+
+static void media_type__fits_a_header_field(void **state)
+{
+	ACCEPTS(config_is_media_type, "text/plain", "text/plain; charset=utf-8",
+		"application/vnd.a+json", "a/b");
+	REFUSES(config_is_media_type, "", "text", "text/", "/plain", "te xt/plain", "text/plain ",
+		"text/plain\n", "text/plain\r\nX: y", "text/\xc3\xa9", "text/plain\x7f");
+}
+
+static void name__needs_no_quotes_anywhere(void **state)
+{
+	ACCEPTS(config_is_name, "a", "A-b_c.9", "-", ".");
+	REFUSES(config_is_name, "", "a b", "a/b", "a:b", "\xc3\xa9", "a\n");
+}
+
+static void connectable__has_a_port(void **state)
+{
+	ACCEPTS(config_is_connectable, "1.2.3.4:1", "[::1]:65535", "unix:/a", "unix:@a");
+	REFUSES(config_is_connectable, "", "1.2.3.4", "1.2.3.4:0", "[::1]:0", "1.2.3.4:65536",
+		"localhost:80", ":80", "unix:");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(path__is_absolute),
+	    cmocka_unit_test(log_target__is_a_path_or_a_dash),
+	    cmocka_unit_test(host__is_a_name_or_address_without_port),
+	    cmocka_unit_test(match_path__is_a_path_or_its_beginning),
+	    cmocka_unit_test(match_path__has_no_dot_segments),
+	    cmocka_unit_test(media_type__fits_a_header_field),
+	    cmocka_unit_test(name__needs_no_quotes_anywhere),
+	    cmocka_unit_test(connectable__has_a_port),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

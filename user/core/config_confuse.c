@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/config_confuse.h"
+
+#include "core/config_error.h"
+#include "core/config_keys.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- options ------------------------------------------------------------------------------- */
+
+/* Keys, sections, and the end; @all has those of the sections inside, which come later. */
+static cfg_opt_t *new_options(const struct config_section *section, cfg_opt_t *const *all)
+{
+	cfg_opt_t *options = calloc(section->n_keys + config_n_sections + 1, sizeof(*options));
+	size_t n = 0;
+
+	if (!options)
+		return NULL;
+	/* An option that is a list takes one value without braces, too; types are checked later. */
+	for (size_t i = 0; i < section->n_keys; i++)
+		options[n++] = (cfg_opt_t)CFG_STR_LIST(section->keys[i].name, NULL, CFGF_NODEFAULT);
+	for (size_t i = 1; i < config_n_sections; i++) {
+		const struct config_section *child = &config_sections[i];
+		cfg_flag_t flags = CFGF_MULTI;
+
+		if (child->parent != section)
+			continue;
+		if (child->title)
+			flags |= CFGF_TITLE | CFGF_NO_TITLE_DUPES;
+		options[n++] = (cfg_opt_t)CFG_SEC(child->name, all[i], flags);
+	}
+	options[n] = (cfg_opt_t)CFG_END();
+	return options;
+}
+
+static void free_options(cfg_opt_t **all)
+{
+	for (size_t i = 0; i < config_n_sections; i++)
+		free(all[i]);
+	free(all);
+}
+
+/* The options of every section, in the order of the table; libconfuse copies those of the file. */
+static cfg_opt_t **new_all_options(void)
+{
+	cfg_opt_t **all = calloc(config_n_sections, sizeof(cfg_opt_t *));
+
+	for (size_t i = config_n_sections; all && i-- > 0;) {
+		all[i] = new_options(&config_sections[i], all);
+		if (!all[i]) {
+			free_options(all);
+			return NULL;
+		}
+	}
+	return all;
+}
+
+/* ---- parsing ------------------------------------------------------------------------------- */
+
+/* What the text may do wrong was found before; see below for what is left. */
+static void on_error(cfg_t *cfg, const char *fmt, va_list args)
+{
+}
+
+static int parse_locked(cfg_t *root, const struct config_text *t)
+{
+	/* fmemopen() refuses no length from glibc 2.22 on. */
+	FILE *stream = fmemopen(t->text, t->len, "r");
+	int r;
+
+	if (!stream)
+		return -ENOMEM;
+	r = cfg_parse_fp(root, stream);
+	(void)fclose(stream);
+	if (r == CFG_SUCCESS)
+		return 0;
+	/* Out of memory, or a text that we take and libconfuse does not: a mistake of ours. */
+	return config_error_at(t, (uint32_t)root->line, 0, "libconfuse cannot read this");
+}
+
+static cfg_t *new_root(void)
+{
+	cfg_opt_t **all = new_all_options();
+	cfg_t *root = all ? cfg_init(all[0], CFGF_NONE) : NULL;
+
+	if (all)
+		free_options(all);
+	if (root)
+		cfg_set_error_function(root, on_error);
+	return root;
+}
+
+int config_confuse_parse(const struct config_text *t, cfg_t **ret_root)
+{
+	cfg_t *root;
+	int r = -ENOMEM;
+
+	pthread_mutex_lock(&confuse_lock);
+	root = new_root();
+	if (root)
+		r = parse_locked(root, t);
+	pthread_mutex_unlock(&confuse_lock);
+	if (r == -ENOMEM)
+		config_error_file(t->error, t->file, "out of memory");
+	if (r < 0) {
+		config_confuse_free(root);
+		return r;
+	}
+	*ret_root = root;
+	return 0;
+}
+
+void config_confuse_free(cfg_t *root)
+{
+	if (!root)
+		return;
+	pthread_mutex_lock(&confuse_lock);
+	cfg_free(root);
+	pthread_mutex_unlock(&confuse_lock);
+}

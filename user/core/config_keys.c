@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/config_keys.h"
+
+#include "core/config.h"
+#include "core/config_syntax.h"
+#include "core/nearest.h"
+
+/* Where a key's value goes: a member of the section's struct. */
+#define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define KEYS(array)         .keys = (array), .n_keys = ARRAY_SIZE(array)
+/* Where the sections of one kind go: an array in their parent's struct. */
+#define ELEMENTS(type, array, count, element)                                         \
+	.array_offset = offsetof(type, array), .count_offset = offsetof(type, count), \
+	.element_size = sizeof(element)
+
+#define KB       (UINT64_C(1) << 10)
+#define MB       (UINT64_C(1) << 20)
+#define TB       (UINT64_C(1) << 40)
+#define SECOND   UINT64_C(1000)
+#define MINUTE   (60 * SECOND)
+#define HOUR     (60 * MINUTE)
+#define DAY      (24 * HOUR)
+#define PATH_LEN 4095
+/* Frames and messages may have 2^63 - 1 bytes (RFC 6455 s5.2); half of it leaves room for sums. */
+#define SIZE_LIMIT_MAX (UINT64_C(1) << 62)
+
+static const char *const log_levels[] = {
+    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
+    [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",     NULL,
+};
+
+static const char *const log_formats[] = {
+    [LOG_FORMAT_TEXT] = "text",
+    [LOG_FORMAT_JSON] = "json",
+    NULL,
+};
+
+static const char *const balances[] = {
+    [CONFIG_BALANCE_ROUND_ROBIN] = "round_robin",
+    [CONFIG_BALANCE_LEAST_CONN] = "least_conn",
+    NULL,
+};
+
+static const struct config_key worker_keys[] = {
+    {
+	.name = "count",
+	.type = CONFIG_NUMBER,
+	.fallback = "auto",
+	.none = "auto",
+	.min = 1,
+	.max = 64,
+	FIELD(struct config, worker.count),
+	.help = "Worker threads. With auto there is one for each CPU that the process may "
+		"use.",
+    },
+};
+
+static const struct config_key admin_keys[] = {
+    {
+	.name = "control",
+	.type = CONFIG_TEXT,
+	.example = "\"/run/sluice/control.sock\"",
+	.min = 1,
+	.max = 107,
+	.is_valid = config_is_path,
+	.expected = "an absolute path",
+	FIELD(struct config, admin.control),
+	.help = "Path of the unix socket that sluicectl talks to. By default it is "
+		"/run/sluice/control.sock if the process is root or may write to "
+		"/run/sluice, otherwise sluice/control.sock in $XDG_RUNTIME_DIR.",
+    },
+};
+
+static const struct config_key log_keys[] = {
+    {
+	.name = "level",
+	.type = CONFIG_WORD,
+	.fallback = "notice",
+	.words = log_levels,
+	.is_reloadable = true,
+	FIELD(struct config, log.level),
+	.help = "The least important events that are logged.",
+    },
+    {
+	.name = "format",
+	.type = CONFIG_WORD,
+	.fallback = "text",
+	.words = log_formats,
+	.is_reloadable = true,
+	FIELD(struct config, log.format),
+	.help = "Lines for people, or one JSON object on each line.",
+    },
+    {
+	.name = "rate",
+	.type = CONFIG_NUMBER,
+	.fallback = "100",
+	.zero = "unlimited",
+	.min = 1,
+	.max = 1000000,
+	.is_reloadable = true,
+	FIELD(struct config, log.rate_per_s),
+	.help = "Lines that are logged in a second at most. Those beyond are counted, and "
+		"the next line says how many were left out.",
+    },
+    {
+	.name = "access",
+	.type = CONFIG_TEXT,
+	.fallback = "off",
+	.none = "off",
+	.min = 1,
+	.max = PATH_LEN,
+	.is_valid = config_is_log_target,
+	.expected = "an absolute path, or - for standard output",
+	.is_reloadable = true,
+	FIELD(struct config, log.access),
+	.help = "File of the access log: one JSON line for each connection, written at its "
+		"end.",
+    },
+};
+
+static const struct config_key limits_keys[] = {
+    {
+	.name = "max_connections",
+	.type = CONFIG_NUMBER,
+	.fallback = "auto",
+	.none = "auto",
+	.min = 1,
+	.max = 10000000,
+	.is_reloadable = true,
+	FIELD(struct config, limits.max_connections),
+	.help = "Connections of clients at a time; more are refused. With auto it follows "
+		"from the number of files that the process may open.",
+    },
+    {
+	.name = "max_head_bytes",
+	.type = CONFIG_BYTES,
+	.fallback = "16kb",
+	.min = 1 * KB,
+	.max = 64 * KB,
+	.is_reloadable = true,
+	FIELD(struct config, limits.max_head_bytes),
+	.help = "Size of a request head: request line and all header fields.",
+    },
+    {
+	.name = "max_target_bytes",
+	.type = CONFIG_BYTES,
+	.fallback = "8kb",
+	.min = 64,
+	.max = 64 * KB,
+	.is_reloadable = true,
+	FIELD(struct config, limits.max_target_bytes),
+	.help = "Size of a request target (path and query). At most max_head_bytes.",
+    },
+    {
+	.name = "max_headers",
+	.type = CONFIG_NUMBER,
+	.fallback = "100",
+	.min = 1,
+	.max = 128,
+	.is_reloadable = true,
+	FIELD(struct config, limits.max_headers),
+	.help = "Header fields in a request head.",
+    },
+    {
+	.name = "message_memory",
+	.type = CONFIG_BYTES,
+	.fallback = "256mb",
+	.min = 1 * MB,
+	.max = 1 * TB,
+	.is_reloadable = true,
+	FIELD(struct config, limits.message_memory_bytes),
+	.help = "Memory for all messages that are being put together from frames, in the "
+		"whole process.",
+    },
+    {
+	.name = "handshake_timeout",
+	.type = CONFIG_DURATION,
+	.fallback = "10s",
+	.min = SECOND / 10,
+	.max = 10 * MINUTE,
+	.is_reloadable = true,
+	FIELD(struct config, limits.handshake_timeout_ms),
+	.help = "Time that a client has for its request head, from accept on.",
+    },
+    {
+	.name = "close_timeout",
+	.type = CONFIG_DURATION,
+	.fallback = "5s",
+	.min = SECOND / 10,
+	.max = 10 * MINUTE,
+	.is_reloadable = true,
+	FIELD(struct config, limits.close_timeout_ms),
+	.help = "Time that a peer has to answer a Close frame, or the end of a stream.",
+    },
+    {
+	.name = "stop_timeout",
+	.type = CONFIG_DURATION,
+	.fallback = "10s",
+	.min = SECOND / 10,
+	.max = 1 * HOUR,
+	.is_reloadable = true,
+	FIELD(struct config, limits.stop_timeout_ms),
+	.help = "Time from SIGTERM until the process exits, also with connections left.",
+    },
+};
+
+static const struct config_key listener_keys[] = {
+    {
+	.name = "listen",
+	.type = CONFIG_ADDRESSES,
+	.example = "{\"0.0.0.0:8080\", \"[::]:8080\"}",
+	.is_required = true,
+	.is_reloadable = true,
+	.offset = offsetof(struct config_listener, addresses),
+	.count_offset = offsetof(struct config_listener, n_addresses),
+	.help = "Addresses to listen on, IPv4, IPv6 or unix:/path. An IPv6 address takes no "
+		"IPv4 connections. With port 0 the kernel chooses the port.",
+    },
+    {
+	.name = "backlog",
+	.type = CONFIG_NUMBER,
+	.fallback = "4096",
+	.min = 1,
+	.max = 65535,
+	.is_reloadable = true,
+	FIELD(struct config_listener, backlog),
+	.help = "Connections that may wait to be accepted, on each address and worker. The "
+		"kernel caps it at net.core.somaxconn.",
+    },
+};
+
+static const struct config_key cluster_keys[] = {
+    {
+	.name = "balance",
+	.type = CONFIG_WORD,
+	.fallback = "round_robin",
+	.words = balances,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, balance),
+	.help = "How an endpoint is chosen: in turn, or the one with the fewest "
+		"connections.",
+    },
+    {
+	.name = "connect_timeout",
+	.type = CONFIG_DURATION,
+	.fallback = "3s",
+	.min = SECOND / 100,
+	.max = 10 * MINUTE,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, connect_timeout_ms),
+	.help = "Time for connecting to one endpoint.",
+    },
+    {
+	.name = "upgrade_timeout",
+	.type = CONFIG_DURATION,
+	.fallback = "10s",
+	.min = SECOND / 100,
+	.max = 10 * MINUTE,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, upgrade_timeout_ms),
+	.help = "Time that a connected endpoint has for its answer to the upgrade request.",
+    },
+};
+
+static const struct config_key endpoint_keys[] = {
+    {
+	.name = "address",
+	.type = CONFIG_ADDRESS,
+	.example = "\"127.0.0.1:9000\"",
+	.is_valid = config_is_connectable,
+	.expected = "an address with a port other than 0",
+	.is_required = true,
+	.is_reloadable = true,
+	FIELD(struct config_endpoint, address),
+	.help = "Where to connect: IPv4, IPv6 or unix:/path.",
+    },
+};
+
+static const struct config_key route_keys[] = {
+    {
+	.name = "proxy",
+	.type = CONFIG_TEXT,
+	.example = "example",
+	.min = 1,
+	.max = CONFIG_NAME_MAX,
+	.is_valid = config_is_name,
+	.expected = "the name of a cluster",
+	.is_reloadable = true,
+	.is_shown = true,
+	FIELD(struct config_route, proxy),
+	.help = "Action: connect to an endpoint of this cluster.",
+    },
+    {
+	.name = "echo",
+	.type = CONFIG_BOOL,
+	.fallback = "false",
+	.is_reloadable = true,
+	FIELD(struct config_route, echo),
+	.help = "Action: send every message back.",
+    },
+    {
+	.name = "tunnel_timeout",
+	.type = CONFIG_DURATION,
+	.fallback = "1h",
+	.zero = "never",
+	.min = SECOND / 10,
+	.max = 365 * DAY,
+	.is_reloadable = true,
+	FIELD(struct config_route, tunnel_timeout_ms),
+	.help = "A connection on which nothing was received from either side for this long "
+		"is closed.",
+    },
+    {
+	.name = "max_frame",
+	.type = CONFIG_BYTES,
+	.fallback = "16mb",
+	.zero = "no limit, with proxy only",
+	.min = 1,
+	.max = SIZE_LIMIT_MAX,
+	.is_reloadable = true,
+	FIELD(struct config_route, max_frame_bytes),
+	.help = "Payload of one frame. A longer one closes the connection with 1009.",
+    },
+    {
+	.name = "max_message",
+	.type = CONFIG_BYTES,
+	.fallback = "16mb",
+	.zero = "no limit, with proxy only",
+	.min = 1,
+	.max = SIZE_LIMIT_MAX,
+	.is_reloadable = true,
+	FIELD(struct config_route, max_message_bytes),
+	.help = "Payload of one message, all its frames together, likewise.",
+    },
+};
+
+static const struct config_key match_keys[] = {
+    {
+	.name = "host",
+	.type = CONFIG_TEXT,
+	.example = "\"play.example\"",
+	.min = 1,
+	.max = 255,
+	.is_valid = config_is_host,
+	.expected = "a host name or address without port",
+	.is_reloadable = true,
+	FIELD(struct config_route, host),
+	.help = "The request's host, in any case and without port. By default any.",
+    },
+    {
+	.name = "path",
+	.type = CONFIG_TEXT,
+	.example = "\"/game/*\"",
+	.min = 1,
+	.max = PATH_LEN,
+	.is_valid = config_is_match_path,
+	.expected = "a path such as /live or, for all that begins so, /game/*",
+	.is_reloadable = true,
+	FIELD(struct config_route, path),
+	.help = "The request's path, without query; with * at its end, how it begins. By "
+		"default any.",
+    },
+};
+
+static const struct config_key respond_keys[] = {
+    {
+	.name = "status",
+	.type = CONFIG_NUMBER,
+	.fallback = "200",
+	.min = 200,
+	.max = 599,
+	.is_reloadable = true,
+	FIELD(struct config_route, respond.status),
+	.help = "Status code.",
+    },
+    {
+	.name = "content_type",
+	.type = CONFIG_TEXT,
+	.fallback = "text/plain; charset=utf-8",
+	.min = 3,
+	.max = 255,
+	.is_valid = config_is_media_type,
+	.expected = "a media type such as text/plain",
+	.is_reloadable = true,
+	FIELD(struct config_route, respond.content_type),
+	.help = "Content-Type of the body.",
+    },
+    {
+	.name = "body",
+	.type = CONFIG_TEXT,
+	.fallback = "",
+	.max = 65536,
+	.is_valid = config_is_any_text,
+	.expected = "a text",
+	.is_reloadable = true,
+	FIELD(struct config_route, respond.body),
+	.help = "What is sent; \\n begins a new line.",
+    },
+};
+
+enum {
+	SECTION_FILE,
+	SECTION_WORKER,
+	SECTION_ADMIN,
+	SECTION_LOG,
+	SECTION_LIMITS,
+	SECTION_LISTENER,
+	SECTION_CLUSTER,
+	SECTION_ENDPOINT,
+	SECTION_ROUTE,
+	SECTION_MATCH,
+	SECTION_RESPOND,
+	N_SECTIONS,
+};
+
+const struct config_section config_sections[N_SECTIONS] = {
+    [SECTION_FILE] = {.help = "The configuration of sluiced."},
+    [SECTION_WORKER] =
+	{
+	    .name = "worker",
+	    .parent = &config_sections[SECTION_FILE],
+	    KEYS(worker_keys),
+	    .help = "The threads that serve connections.",
+	},
+    [SECTION_ADMIN] =
+	{
+	    .name = "admin",
+	    .parent = &config_sections[SECTION_FILE],
+	    KEYS(admin_keys),
+	    .help = "How the running process is looked at and told what to do.",
+	},
+    [SECTION_LOG] =
+	{
+	    .name = "log",
+	    .parent = &config_sections[SECTION_FILE],
+	    KEYS(log_keys),
+	    .help = "The log on standard error, and the access log.",
+	},
+    [SECTION_LIMITS] =
+	{
+	    .name = "limits",
+	    .parent = &config_sections[SECTION_FILE],
+	    KEYS(limits_keys),
+	    .help = "What peers may use at most, and how long they may take.",
+	},
+    [SECTION_LISTENER] =
+	{
+	    .name = "listener",
+	    .parent = &config_sections[SECTION_FILE],
+	    .title = "public",
+	    KEYS(listener_keys),
+	    ELEMENTS(struct config, listeners, n_listeners, struct config_listener),
+	    .help = "Where clients connect. At least one is needed.",
+	},
+    [SECTION_CLUSTER] =
+	{
+	    .name = "cluster",
+	    .parent = &config_sections[SECTION_FILE],
+	    .title = "example",
+	    KEYS(cluster_keys),
+	    ELEMENTS(struct config, clusters, n_clusters, struct config_cluster),
+	    .help = "Servers that do the same, for a route's proxy. At least one endpoint is "
+		    "needed.",
+	},
+    [SECTION_ENDPOINT] =
+	{
+	    .name = "endpoint",
+	    .parent = &config_sections[SECTION_CLUSTER],
+	    .title = "a",
+	    KEYS(endpoint_keys),
+	    ELEMENTS(struct config_cluster, endpoints, n_endpoints, struct config_endpoint),
+	    .help = "One of the servers.",
+	},
+    [SECTION_ROUTE] =
+	{
+	    .name = "route",
+	    .parent = &config_sections[SECTION_FILE],
+	    .title = "example",
+	    KEYS(route_keys),
+	    ELEMENTS(struct config, routes, n_routes, struct config_route),
+	    .help = "What happens to which requests. Routes are tried in the order of the file; "
+		    "a request that none matches gets 404. Each has exactly one action: proxy, "
+		    "echo or respond.",
+	},
+    [SECTION_MATCH] =
+	{
+	    .name = "match",
+	    .parent = &config_sections[SECTION_ROUTE],
+	    KEYS(match_keys),
+	    .help = "Which requests. All that is given must hold; without anything, all match.",
+	},
+    [SECTION_RESPOND] =
+	{
+	    .name = "respond",
+	    .parent = &config_sections[SECTION_ROUTE],
+	    KEYS(respond_keys),
+	    .is_alternative = true,
+	    .help = "Action: answer with a fixed response.",
+	},
+};
+
+const size_t config_n_sections = N_SECTIONS;
+
+/* The name of an element is where the name of every element is. */
+_Static_assert(offsetof(struct config_listener, name) == 0, "name first");
+_Static_assert(offsetof(struct config_cluster, name) == 0, "name first");
+_Static_assert(offsetof(struct config_endpoint, name) == 0, "name first");
+_Static_assert(offsetof(struct config_route, name) == 0, "name first");
+
+const struct config_section *config_section_find(const struct config_section *parent,
+						 struct slice name)
+{
+	for (size_t i = 0; i < config_n_sections; i++) {
+		const struct config_section *section = &config_sections[i];
+
+		if (section->name && section->parent == parent &&
+		    slice_equal(slice_from_str(section->name), name))
+			return section;
+	}
+	return NULL;
+}
+
+const struct config_key *config_key_find(const struct config_section *section, struct slice name)
+{
+	for (size_t i = 0; i < section->n_keys; i++) {
+		if (slice_equal(slice_from_str(section->keys[i].name), name))
+			return &section->keys[i];
+	}
+	return NULL;
+}
+
+const char *config_keys_nearest(const struct config_section *section, struct slice name)
+{
+	struct nearest nearest;
+
+	nearest_init(&nearest, name);
+	for (size_t i = 0; i < section->n_keys; i++)
+		nearest_offer(&nearest, section->keys[i].name);
+	for (size_t i = 1; i < config_n_sections; i++) {
+		if (config_sections[i].parent == section)
+			nearest_offer(&nearest, config_sections[i].name);
+	}
+	return nearest.best;
+}

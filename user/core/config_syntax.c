@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/config_syntax.h"
+
+#include "base/address.h"
+
+#include <stdio.h>
+
+#define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+bool config_is_path(const char *text)
+{
+	return text[0] == '/';
+}
+
+bool config_is_log_target(const char *text)
+{
+	return strcmp(text, "-") == 0 || config_is_path(text);
+}
+
+/* "[::1]": what address_parse() takes with a port, without an interface. */
+static bool is_bracketed_ipv6(const char *text)
+{
+	char with_port[64];
+	struct address address;
+
+	if (strchr(text, '%') ||
+	    (size_t)snprintf(with_port, sizeof(with_port), "%s:1", text) >= sizeof(with_port))
+		return false;
+	return address_parse(with_port, &address) == 0 && address.sa.sa_family == AF_INET6;
+}
+
+bool config_is_host(const char *text)
+{
+	if (text[0] == '[')
+		return is_bracketed_ipv6(text);
+	return text[0] != '\0' && text[strspn(text, ALPHANUMERIC "_.-")] == '\0';
+}
+
+static bool is_dot_segment(struct slice segment)
+{
+	return slice_equal(segment, SLICE_LITERAL(".")) ||
+	       slice_equal(segment, SLICE_LITERAL(".."));
+}
+
+/* The last segment of a prefix goes on in the request: "/.*" is about "/.well-known". */
+static bool has_dot_segment(const char *path)
+{
+	while (*path == '/') {
+		size_t len = strcspn(++path, "/*");
+
+		if (path[len] != '*' && is_dot_segment((struct slice){path, len}))
+			return true;
+		path += len;
+	}
+	return false;
+}
+
+bool config_is_match_path(const char *text)
+{
+	const char *p = text;
+
+	while (*p > ' ' && *p <= '~' && !strchr("*?#", *p))
+		p++;
+	if (p[0] == '*')
+		p++;
+	return *p == '\0' && text[0] == '/' && !has_dot_segment(text);
+}
+
+bool config_is_media_type(const char *text)
+{
+	size_t len = strlen(text), type = strspn(text, ALPHANUMERIC "!#$&^_.+-");
+
+	for (size_t i = 0; i < len; i++) {
+		/* Anything else could end the field and begin another one (RFC 9110 s5.5). */
+		if (text[i] < ' ' || text[i] > '~')
+			return false;
+	}
+	return type > 0 && text[type] == '/' && text[type + 1] != '\0' && text[len - 1] != ' ';
+}
+
+bool config_is_name(const char *text)
+{
+	return text[0] != '\0' && text[strspn(text, ALPHANUMERIC "_.-")] == '\0';
+}
+
+bool config_is_connectable(const char *text)
+{
+	struct address address;
+
+	return address_parse(text, &address) == 0 &&
+	       (address.sa.sa_family == AF_UNIX || address_port(&address) != 0);
+}
+
+bool config_is_any_text(const char *text)
+{
+	return true;
+}

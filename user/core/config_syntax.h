@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What texts in a configuration may look like; the table of keys names these. Pure. */
+#pragma once
+#include "base/std.h"
+
+/** config_is_path() - absolute */
+bool config_is_path(const char *text);
+/** config_is_log_target() - "-" or an absolute path */
+bool config_is_log_target(const char *text);
+/** config_is_host() - a name or IPv4 address, or an IPv6 address in brackets; no port */
+bool config_is_host(const char *text);
+/** config_is_match_path() - as a request target has it before '?' (RFC 9112 s3.2.1), or the
+ *  beginning of one with '*' at the end; no "." or ".." segment, which routing refuses */
+bool config_is_match_path(const char *text);
+/** config_is_media_type() - "type/subtype" with or without parameters, fit for a header field */
+bool config_is_media_type(const char *text);
+/** config_is_name() - as sections are named: [A-Za-z0-9_.-] */
+bool config_is_name(const char *text);
+/** config_is_connectable() - an address, as written, with a port other than 0 */
+bool config_is_connectable(const char *text);
+/** config_is_any_text() - always */
+bool config_is_any_text(const char *text);
