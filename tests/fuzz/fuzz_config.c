@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any bytes as a configuration. What is refused is refused with one clean line; what is accepted
+ * is a tree that the rest of the program may rely on; line ends of either kind mean the same.
+ */
+#include "core/config.h"
+#include "core/config_syntax.h"
+#include "proto/utf8.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+
+#define CHECK(condition)                  \
+	do {                              \
+		if (!(condition))         \
+			__builtin_trap(); \
+	} while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* ---- what was accepted --------------------------------------------------------------------- */
+
+static void check_name(const char *name)
+{
+	CHECK(config_is_name(name) && strlen(name) <= CONFIG_NAME_MAX);
+}
+
+static void check_listeners(const struct config *config)
+{
+	CHECK(config->n_listeners > 0);
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		const struct config_listener *listener = &config->listeners[i];
+
+		check_name(listener->name);
+		CHECK(listener->n_addresses > 0);
+		CHECK(listener->backlog >= 1 && listener->backlog <= 65535);
+		for (size_t j = 0; j < listener->n_addresses; j++)
+			CHECK(listener->addresses[j].len > 0);
+		for (size_t j = 0; j < i; j++)
+			CHECK(strcmp(config->listeners[j].name, listener->name) != 0);
+	}
+}
+
+static void check_clusters(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_clusters; i++) {
+		const struct config_cluster *cluster = &config->clusters[i];
+
+		check_name(cluster->name);
+		CHECK(cluster->n_endpoints > 0);
+		CHECK(cluster->balance <= CONFIG_BALANCE_LEAST_CONN);
+		CHECK(cluster->connect_timeout_ms >= 10 && cluster->upgrade_timeout_ms >= 10);
+		for (size_t j = 0; j < cluster->n_endpoints; j++) {
+			const struct address *address = &cluster->endpoints[j].address;
+
+			check_name(cluster->endpoints[j].name);
+			CHECK(address->sa.sa_family == AF_UNIX || address_port(address) > 0);
+		}
+	}
+}
+
+static void check_route(const struct config *config, const struct config_route *route)
+{
+	check_name(route->name);
+	CHECK(!route->path || (route->path[0] == '/' && !strpbrk(route->path, "*?# ")));
+	for (const char *p = route->host; p && *p; p++)
+		CHECK(*p == ascii_lower(*p));
+	CHECK(route->respond.status >= 200 && route->respond.status <= 599);
+	CHECK(config_is_media_type(route->respond.content_type) && route->respond.body);
+	if (route->action == CONFIG_ACTION_PROXY)
+		CHECK(route->cluster >= config->clusters &&
+		      route->cluster < config->clusters + config->n_clusters);
+	else
+		CHECK(!route->cluster && route->max_frame_bytes && route->max_message_bytes);
+}
+
+static void check_tree(const struct config *config)
+{
+	CHECK(config->worker.count <= 64);
+	CHECK(config->log.level <= LOG_LEVEL_DEBUG && config->log.format <= LOG_FORMAT_JSON);
+	CHECK(!config->log.access || config_is_log_target(config->log.access));
+	CHECK(!config->admin.control ||
+	      (config->admin.control[0] == '/' && strlen(config->admin.control) <= 107));
+	CHECK(config->limits.max_head_bytes >= 1024 && config->limits.max_head_bytes <= 65536);
+	CHECK(config->limits.max_target_bytes >= 64 &&
+	      config->limits.max_target_bytes <= config->limits.max_head_bytes);
+	CHECK(config->limits.max_headers >= 1 && config->limits.max_headers <= 128);
+	CHECK(config->limits.stop_timeout_ms >= 100);
+	check_listeners(config);
+	check_clusters(config);
+	for (size_t i = 0; i < config->n_routes; i++)
+		check_route(config, &config->routes[i]);
+}
+
+/* ---- what was refused ---------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), end_len = strlen(end);
+
+	return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+/* "fuzz:LINE: …" or "fuzz: …": one line of clean text, cut nowhere. */
+static void check_error(const struct config_error *error)
+{
+	size_t len = strnlen(error->text, sizeof(error->text));
+	struct utf8_state utf8 = {0};
+
+	CHECK(len > 6 && len < sizeof(error->text) - 1);
+	CHECK(strncmp(error->text, "fuzz:", 5) == 0);
+	CHECK(utf8_feed(&utf8, (const uint8_t *)error->text, len, NULL) == 0);
+	CHECK(utf8_is_complete(&utf8));
+	for (size_t i = 0; i < len; i++)
+		CHECK((unsigned char)error->text[i] >= ' ' && error->text[i] != 0x7f);
+	/* libconfuse takes what we let pass, and sees the same in it. */
+	CHECK(!ends_with(error->text, "libconfuse cannot read this") &&
+	      !ends_with(error->text, "libconfuse reads this differently"));
+	CHECK(strstr(error->text, "expected") || strstr(error->text, "did you mean"));
+}
+
+static int load(const char *text, struct config_error *ret_error)
+{
+	struct config *config = NULL;
+	int r = config_load_text("fuzz", text, &config, ret_error);
+
+	if (r == 0)
+		check_tree(config);
+	else
+		check_error(ret_error);
+	CHECK(r == 0 || (r == -EINVAL && !config));
+	config_unref(config);
+	return r;
+}
+
+/* ---- inputs -------------------------------------------------------------------------------- */
+
+static void check_file(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	struct config *config = NULL;
+	struct config_error error;
+	char path[32];
+
+	CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	CHECK(config_load_file(path, &config, &error) == -EINVAL);
+	close(fd);
+}
+
+static char *with_dos_lines(const char *text)
+{
+	char *dos = malloc(2 * strlen(text) + 1), *p = dos;
+
+	CHECK(dos);
+	for (; *text; text++) {
+		if (*text == '\n')
+			*p++ = '\r';
+		*p++ = *text;
+	}
+	*p = '\0';
+	return dos;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct config_error error = {""}, dos_error = {""};
+	char *text, *dos;
+	int r;
+
+	if (memchr(data, '\0', size)) {
+		check_file(data, size);
+		return 0;
+	}
+	text = strndup((const char *)data, size);
+	CHECK(text);
+	r = load(text, &error);
+	if (!strchr(text, '\r')) {
+		dos = with_dos_lines(text);
+		CHECK(load(dos, &dos_error) == r);
+		CHECK(strcmp(error.text, dos_error.text) == 0);
+		free(dos);
+	}
+	free(text);
+	return 0;
+}
