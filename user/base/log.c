@@ -4,23 +4,30 @@
 #include "base/base32.h"
 #include "base/clock.h"
 #include "base/text_writer.h"
+#include "base/token_bucket.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #define MESSAGE_MAX 1024
-/* A control character grows to six in JSON; the rest of a line is short. */
-#define LINE_MAX_BYTES (6 * MESSAGE_MAX + 256)
+#define CUT_MARK    "[...]"
+
+/* pipe(7): a write of at most PIPE_BUF bytes is not mixed with others', nor done in part. */
+#define LINE_MAX_BYTES PIPE_BUF
+#define EXPANSION_MAX  6   /* a control character in JSON */
+#define ENVELOPE_MAX   256 /* bytes of a line that are not the message */
+_Static_assert(EXPANSION_MAX *MESSAGE_MAX / 2 + sizeof(CUT_MARK) + ENVELOPE_MAX <= LINE_MAX_BYTES,
+	       "half a message fits whatever is in it");
 
 static struct {
-	struct log_options options;
-	/* The rate limit; its lock is held for arithmetic only, and never on the data path. */
+	struct log_options options; /* constant once there are threads */
+	/* Held for a few instructions, never over a system call. */
 	pthread_mutex_t lock;
-	uint64_t refilled_ns;
-	double tokens;
-	uint64_t n_suppressed;
-} state = {
+	struct token_bucket bucket;
+	uint64_t n_suppressed; /* lines dropped since the last that passed */
+} log_state = {
     .options = {.level = LOG_LEVEL_NOTICE, .format = LOG_FORMAT_TEXT, .fd = STDERR_FILENO},
     .lock = PTHREAD_MUTEX_INITIALIZER,
 };
@@ -32,15 +39,14 @@ static const char *const level_names[] = {
 
 void log_init(const struct log_options *options)
 {
-	state.options = *options;
-	state.tokens = options->rate_per_s;
-	state.refilled_ns = clock_monotonic_ns();
-	state.n_suppressed = 0;
+	log_state.options = *options;
+	token_bucket_init(&log_state.bucket, options->rate_per_s);
+	log_state.n_suppressed = 0;
 }
 
 bool log_enabled(enum log_level level)
 {
-	return level <= state.options.level;
+	return level <= log_state.options.level;
 }
 
 int log_level_from_name(const char *name, enum log_level *ret_level)
@@ -54,106 +60,138 @@ int log_level_from_name(const char *name, enum log_level *ret_level)
 	return -EINVAL;
 }
 
-/* Takes a token. Return: whether the line may pass, and how many did not before it. */
-static bool admit(uint64_t *ret_suppressed)
+/* ---- the rate limit -------------------------------------------------------------------------- */
+
+/* Return: whether a line may pass, and how many lines before it did not */
+static bool admit(uint64_t *ret_n_suppressed)
 {
-	double rate = state.options.rate_per_s;
-	bool passes = true;
-
-	*ret_suppressed = 0;
-	if (state.options.rate_per_s == 0)
-		return true;
-	pthread_mutex_lock(&state.lock);
 	uint64_t now_ns = clock_monotonic_ns();
+	bool passes;
 
-	state.tokens += (double)(now_ns - state.refilled_ns) / (double)NS_PER_S * rate;
-	state.tokens = MIN(state.tokens, rate);
-	state.refilled_ns = now_ns;
-	if (state.tokens >= 1) {
-		state.tokens -= 1;
-		*ret_suppressed = state.n_suppressed;
-		state.n_suppressed = 0;
+	(void)pthread_mutex_lock(&log_state.lock);
+	/* Threads may come here in another order than they read the clock; an earlier time than
+	 * the bucket's only makes it a token's part emptier than it is. */
+	passes = token_bucket_take(&log_state.bucket, now_ns);
+	if (passes) {
+		*ret_n_suppressed = log_state.n_suppressed;
+		log_state.n_suppressed = 0;
 	} else {
-		state.n_suppressed++;
-		passes = false;
+		log_state.n_suppressed++;
 	}
-	pthread_mutex_unlock(&state.lock);
+	(void)pthread_mutex_unlock(&log_state.lock);
 	return passes;
 }
 
-static void put_text(struct text_writer *w, enum log_level level, uint64_t conn_id,
-		     struct slice message)
+static void count_suppressed(uint64_t n)
 {
-	text_printf(w, "%-7s ", level_names[level]);
-	if (conn_id) {
-		char id[BASE32_U64_LEN + 1];
-
-		base32_u64_encode(conn_id, id);
-		text_printf(w, "[%s] ", id);
-	}
-	text_put_escaped(w, message);
+	(void)pthread_mutex_lock(&log_state.lock);
+	log_state.n_suppressed += n;
+	(void)pthread_mutex_unlock(&log_state.lock);
 }
 
-static void put_json(struct text_writer *w, const char *time, enum log_level level,
-		     uint64_t conn_id, struct slice message)
-{
-	text_printf(w, "{\"time\":\"%s\",\"level\":\"%s\",\"conn\":", time, level_names[level]);
-	if (conn_id) {
-		char id[BASE32_U64_LEN + 1];
+/* ---- one line -------------------------------------------------------------------------------- */
 
-		base32_u64_encode(conn_id, id);
+struct line {
+	enum log_level level;
+	uint64_t conn_id;
+	uint64_t n_suppressed;
+	uint64_t realtime_ns;
+	char message[MESSAGE_MAX + sizeof(CUT_MARK)];
+	size_t len; /* of message */
+};
+
+/* Shortens the message to at most @len bytes and the mark, and never inside a character. */
+static void cut_message(struct line *line, size_t len)
+{
+	static const char mark[] = CUT_MARK;
+
+	while (len > 0 && ((uint8_t)line->message[len] & 0xc0) == 0x80)
+		len--;
+	memcpy(line->message + len, mark, sizeof(mark));
+	line->len = len + strlen(mark);
+}
+
+static void put_text(struct text_writer *w, const struct line *line)
+{
+	char time[CLOCK_RFC3339_LEN + 1], id[BASE32_U64_LEN + 1];
+
+	clock_format_rfc3339(line->realtime_ns, time);
+	text_printf(w, "%s %s ", time, level_names[line->level]);
+	if (line->conn_id) {
+		base32_u64_encode(line->conn_id, id);
+		text_printf(w, "[%s] ", id);
+	}
+	text_put_escaped(w, (struct slice){line->message, line->len});
+	if (line->n_suppressed)
+		text_printf(w, " (%llu lines suppressed)", (unsigned long long)line->n_suppressed);
+	text_put_str(w, "\n");
+}
+
+static void put_json(struct text_writer *w, const struct line *line)
+{
+	char time[CLOCK_RFC3339_LEN + 1], id[BASE32_U64_LEN + 1];
+
+	clock_format_rfc3339(line->realtime_ns, time);
+	text_printf(w, "{\"time\":\"%s\",\"level\":\"%s\",\"conn\":", time,
+		    level_names[line->level]);
+	if (line->conn_id) {
+		base32_u64_encode(line->conn_id, id);
 		text_printf(w, "\"%s\"", id);
 	} else {
 		text_put_str(w, "null");
 	}
 	text_put_str(w, ",\"msg\":");
-	text_put_json_string(w, message);
-	text_put_str(w, "}");
+	text_put_json_string(w, (struct slice){line->message, line->len});
+	if (line->n_suppressed)
+		text_printf(w, ",\"suppressed\":%llu", (unsigned long long)line->n_suppressed);
+	text_put_str(w, "}\n");
 }
 
-static void emit(enum log_level level, uint64_t conn_id, struct slice message)
+static bool build_line(const struct line *line, struct text_writer *ret_w, char *buf, size_t size)
 {
-	char line[LINE_MAX_BYTES], time[CLOCK_RFC3339_LEN + 1];
+	text_writer_init(ret_w, buf, size);
+	if (log_state.options.format == LOG_FORMAT_JSON)
+		put_json(ret_w, line);
+	else
+		put_text(ret_w, line);
+	return !ret_w->is_truncated;
+}
+
+static void emit(struct line *line)
+{
+	char buf[LINE_MAX_BYTES];
 	struct text_writer w;
 	ssize_t n;
 
-	clock_format_rfc3339(clock_realtime_ns(), time);
-	text_writer_init(&w, line, sizeof(line) - 1);
-	if (state.options.format == LOG_FORMAT_JSON) {
-		put_json(&w, time, level, conn_id, message);
-	} else {
-		text_printf(&w, "%s ", time);
-		put_text(&w, level, conn_id, message);
+	/* Too long only if nearly all of the message has to be escaped. */
+	if (!build_line(line, &w, buf, sizeof(buf))) {
+		cut_message(line, MESSAGE_MAX / 2);
+		(void)build_line(line, &w, buf, sizeof(buf));
 	}
-	line[w.len] = '\n';
-	/* One write(2) a line. Where the log cannot be written there is nobody left to tell. */
-	n = write(state.options.fd, line, w.len + 1);
-	(void)n;
+	do {
+		n = write(log_state.options.fd, w.buf, w.len);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		count_suppressed(line->n_suppressed + 1);
 }
 
 void log_write(enum log_level level, uint64_t conn_id, const char *fmt, ...)
 {
-	static const char cut[] = "...";
-	char message[MESSAGE_MAX];
-	uint64_t n_suppressed;
-	int saved_errno = errno, len;
-	va_list ap;
+	struct line line = {.level = level, .conn_id = conn_id};
+	int saved_errno = errno; /* for "%m", and for the caller, who may still need it */
+	va_list args;
+	int n;
 
-	if (!log_enabled(level) || !admit(&n_suppressed))
+	if (!log_enabled(level) || !admit(&line.n_suppressed))
 		return;
-	if (n_suppressed) {
-		len = snprintf(message, sizeof(message), "%llu lines suppressed by log.rate",
-			       (unsigned long long)n_suppressed);
-		emit(LOG_LEVEL_WARNING, 0, (struct slice){message, (size_t)len});
-	}
-	va_start(ap, fmt);
-	len = vsnprintf(message, sizeof(message), fmt, ap);
-	va_end(ap);
-	if (len >= (int)sizeof(message)) {
-		memcpy(message + sizeof(message) - sizeof(cut), cut, sizeof(cut));
-		len = sizeof(message) - 1;
-	}
-	if (len >= 0)
-		emit(level, conn_id, (struct slice){message, (size_t)len});
+	line.realtime_ns = clock_realtime_ns();
+	errno = saved_errno;
+	va_start(args, fmt);
+	n = vsnprintf(line.message, sizeof(line.message), fmt, args);
+	va_end(args);
+	line.len = n > 0 ? MIN((size_t)n, (size_t)MESSAGE_MAX) : 0;
+	if (n > MESSAGE_MAX)
+		cut_message(&line, MESSAGE_MAX);
+	emit(&line);
 	errno = saved_errno;
 }

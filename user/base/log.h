@@ -3,6 +3,13 @@
  * The process's log: one line an event, text or JSON, written with one write(2) so that lines of
  * different threads never mix. L0-L2 never log above debug; L3 logs a failure once, with the
  * connection id.
+ *
+ *	2026-11-21T02:01:55.123456Z warning [00000000000FZ] message (7 lines suppressed)
+ *	{"time":"2026-...Z","level":"warning","conn":"00000000000FZ","msg":"message","suppressed":7}
+ *
+ * Without a connection there is no "[...] ", and "conn" is null; what was not suppressed is not
+ * mentioned. Messages may quote a peer: control characters and invalid UTF-8 are escaped. A message
+ * beyond 1024 bytes is cut and ends in "[...]".
  */
 #pragma once
 #include "base/std.h"
@@ -34,7 +41,7 @@ bool log_enabled(enum log_level level);
 /** log_level_from_name() - "error".."debug". Return: 0 or -EINVAL */
 int log_level_from_name(const char *name, enum log_level *ret_level);
 
-/* Prefer the macros below. @conn_id 0 = not about a connection. */
+/* Prefer the macros below. Any thread. @conn_id 0 = not about a connection. Keeps errno. */
 void log_write(enum log_level level, uint64_t conn_id, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, 0, __VA_ARGS__)
