@@ -112,12 +112,17 @@ bool http1_is_token(struct slice s)
 	return s.len > 0 && skip_class(s.ptr, end, CHAR_TOKEN) == end;
 }
 
+static size_t start_line_max(const struct http1_limits *limits)
+{
+	return (size_t)limits->target_bytes + REQUEST_LINE_EXTRA;
+}
+
 /* ---- scan ---------------------------------------------------------------------------------- */
 
 ssize_t http1_head_scan(struct http1_scan *scan, const char *buf, size_t len,
 			const struct http1_limits *limits)
 {
-	size_t line_max = (size_t)limits->target_bytes + REQUEST_LINE_EXTRA;
+	size_t line_max = start_line_max(limits);
 	const char *end = buf + MIN(len, limits->head_bytes);
 	const char *p = buf + scan->pos;
 
@@ -477,6 +482,15 @@ static int take_status_line(const char **pos, const char *end, struct http1_head
 	return take_line_end(pos, end);
 }
 
+/* What follows the start line from @buf to @p is the same in requests and responses. */
+static int take_rest(const char *buf, const char *p, const char *end,
+		     const struct http1_limits *limits, struct http1_head *head)
+{
+	if ((size_t)(p - buf) > start_line_max(limits) + 2)
+		return -EHTTP_TARGET_LONG;
+	return take_fields(p, end, limits, head);
+}
+
 /* Not the array of fields: clearing that would cost more than all the rest. */
 static void begin(struct http1_head *head, const char *buf)
 {
@@ -500,7 +514,7 @@ int http1_request_parse(const char *buf, size_t len, const struct http1_limits *
 	if (len > limits->head_bytes)
 		return -EHTTP_HEAD_LARGE;
 	if ((error = take_request_line(&p, end, limits, ret_head)) < 0 ||
-	    (error = take_fields(p, end, limits, ret_head)) < 0 ||
+	    (error = take_rest(buf, p, end, limits, ret_head)) < 0 ||
 	    (error = check_host(ret_head)) < 0)
 		return error;
 	return check_framing(ret_head);
@@ -516,7 +530,7 @@ int http1_response_parse(const char *buf, size_t len, const struct http1_limits 
 	if (len > limits->head_bytes)
 		return -EHTTP_HEAD_LARGE;
 	if ((error = take_status_line(&p, end, ret_head)) < 0 ||
-	    (error = take_fields(p, end, limits, ret_head)) < 0)
+	    (error = take_rest(buf, p, end, limits, ret_head)) < 0)
 		return error;
 	return check_framing(ret_head);
 }

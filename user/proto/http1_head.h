@@ -59,7 +59,7 @@ struct http1_scan {
  * deadline. Empty lines ahead of a request line are refused, too.
  *
  * Return: length of the head with its empty line, 0 if more is needed, or -EHTTP_CONTROL_CHAR,
- * -EHTTP_SYNTAX (empty line first), -EHTTP_TARGET_LONG (request line over target_bytes + 32),
+ * -EHTTP_SYNTAX (empty line first), -EHTTP_TARGET_LONG (first line over target_bytes + 32),
  * -EHTTP_HEAD_LARGE, -EHTTP_FIELDS_MANY.
  */
 ssize_t http1_head_scan(struct http1_scan *scan, const char *buf, size_t len,

@@ -128,6 +128,7 @@ static void host__is_a_host_and_port(void **state)
 	    {"[::1]", true},
 	    {"[::1]:8080", true},
 	    {"[2001:db8:1:2:3:4:192.168.100.200]", true},
+	    {"[0000:0000:0000:0000:0000:ffff:192.168.100.200]", true}, /* the longest */
 	    {"", false},
 	    {":80", false},
 	    {"a:65536", false},

@@ -102,7 +102,10 @@ static void scan__refuses_an_empty_line_first(void **state)
 	    {"\r\n\r\n", -EHTTP_SYNTAX},
 	};
 
+	struct http1_scan scan = {0};
+
 	RUN(http1_request_parse, vectors);
+	assert_int_equal(http1_head_scan(&scan, "\r\n", 2, &usual), -EHTTP_SYNTAX);
 }
 
 static void scan__refuses_other_protocols_early(void **state)
@@ -161,7 +164,10 @@ static void limits__target_bytes(void **state)
 
 static void limits__request_line(void **state)
 {
+	static const char long_method[] = "A-METHOD-OF-A-LENGTH-UNHEARD-OF / HTTP/1.1\r\n\r\n";
+	static const char long_reason[] = "HTTP/1.1 200 25 characters of a reason\r\n\r\n";
 	struct http1_limits limits = usual;
+	struct http1_head head;
 	char line[64];
 
 	/* Not even complete. */
@@ -176,6 +182,14 @@ static void limits__request_line(void **state)
 	memcpy(line, "GET / HTTP/1.1\r\n", 16);
 	line[37] = 'A';
 	assert_int_equal(feed_limited(http1_request_parse, line, sizeof(line), &limits), MORE);
+	/* For parsing alone, too, whatever makes it long. */
+	assert_int_equal(http1_request_parse(long_method, sizeof(long_method) - 1, &limits, &head),
+			 -EHTTP_TARGET_LONG);
+	assert_int_equal(http1_response_parse(long_reason, sizeof(long_reason) - 1, &limits, &head),
+			 -EHTTP_TARGET_LONG);
+	limits.target_bytes++;
+	assert_int_equal(http1_response_parse(long_reason, sizeof(long_reason) - 1, &limits, &head),
+			 0);
 	/* No limit at all. */
 	limits.target_bytes = UINT32_MAX;
 	limits.head_bytes = UINT32_MAX;

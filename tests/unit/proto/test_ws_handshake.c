@@ -168,6 +168,7 @@ static void request__key(void **state)
 	    {WITH(""), -EWS_KEY},
 	    {KEY(""), -EWS_KEY},
 	    {KEY("AAAAAAAAAAAAAAAAAAAAAA"), -EWS_KEY},
+	    {KEY("AAAAAAAAAAAAAAAAAAAAAA=A"), -EWS_KEY},
 	    {KEY("AAAAAAAAAAAAAAAAAAAAAA="), -EWS_KEY},
 	    {KEY("AAAAAAAAAAAAAAAAAAAAAA==="), -EWS_KEY},
 	    {KEY("AAAAAAAAAAAAAAAAAAAAA==="), -EWS_KEY},     /* 15 bytes and a bit */
