@@ -411,6 +411,22 @@ def test_a_signal_does_not_wait_for_a_stuck_peer():
     assert client.returncode == 0 and result["interrupted"] and result["unchecked"] == 1
 
 
+def test_a_signal_does_not_wait_for_a_close_either():
+    def handler(connection):
+        accept_upgrade(connection)
+        connection.send(frame(BINARY, connection.read_frame().payload))
+        assert connection.read_frame().opcode == CLOSE
+        os.kill(client.pid, signal.SIGTERM)
+        connection.read_frame()
+
+    with RawServer(handler) as server:
+        client = subprocess.Popen([BENCH, "client", server.url, "--json", "--timeout", "1h", "-n",
+                                   "1"], stdout=subprocess.PIPE, text=True)
+        out, _ = client.communicate(timeout=PATIENCE_S)
+    result = json.loads(out)
+    assert client.returncode == 0 and result["interrupted"] and result["messages"] == 1
+
+
 def test_a_run_without_a_target_ends():
     result, err = run_client("ws://127.0.0.1:1/", "-c", 30, status=1)
     assert result["failed"] == result["errors"]["connect"] == 30

@@ -93,7 +93,6 @@ void client_conn_fail(struct client_conn *c, enum bench_error error, const char 
 void client_conn_open(struct client_conn *c)
 {
 	client_conn_set_state(c, CLIENT_CONN_CONNECTING);
-	c->worker->now_ns = clock_monotonic_ns();
 	c->opening_ns = c->worker->now_ns;
 	client_open_connect(c);
 }
@@ -112,9 +111,9 @@ void client_conn_want_events(struct client_conn *c, uint32_t interest)
 
 	if (interest == c->interest)
 		return;
-	/* Only for want of memory, and a connection without events ends by its deadline. */
-	(void)epoll_ctl(c->worker->epoll_fd, c->interest ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd,
-			&event);
+	if (epoll_ctl(c->worker->epoll_fd, c->interest ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd,
+		      &event) < 0)
+		client_conn_fail(c, BENCH_ERROR_CONNECT, "epoll: %s", strerror(errno));
 	c->interest = interest;
 }
 
@@ -246,7 +245,8 @@ void client_conn_begin_closing(struct client_conn *c)
 
 	c->answer_due_ns = 0;
 	c->ping_due_ns = 0;
-	c->ping_due = false;
+	c->pong_due_ns = 0;
+	c->owes_ping = false;
 	if (!c->close_received)
 		c->state_due_ns = MAX(w->now_ns, c->stall_end_ns) + w->options->timeout_ns;
 	client_conn_set_state(c, CLIENT_CONN_CLOSING);
@@ -284,7 +284,7 @@ static void close_if_finished(struct client_conn *c)
 		} else if (o->no_close) {
 			client_conn_set_state(c, CLIENT_CONN_ENDED);
 		} else {
-			c->close_due = true;
+			c->owes_close = true;
 			client_conn_begin_closing(c);
 		}
 	}
@@ -351,9 +351,8 @@ static void on_state_timeout(struct client_conn *c)
 		client_conn_fail(c, BENCH_ERROR_CONNECT, "no connection in time");
 	else if (c->state == CLIENT_CONN_UPGRADING)
 		client_conn_fail(c, BENCH_ERROR_TIMEOUT, "upgrade not answered in time");
-	else if (c->close_received)
-		client_conn_set_state(c, CLIENT_CONN_ENDED); /* s7.1.1: a client need not wait for
-								the FIN */
+	else if (c->close_received) /* a client need not wait for the FIN (RFC 6455 s7.1.1) */
+		client_conn_set_state(c, CLIENT_CONN_ENDED);
 	else
 		client_conn_fail(c, BENCH_ERROR_TIMEOUT, "%s not answered in time",
 				 c->fin_sent ? "FIN" : "Close");
@@ -367,7 +366,7 @@ void client_conn_expire(struct client_conn *c)
 		end_stall(c);
 	if (c->ping_due_ns && now >= c->ping_due_ns) {
 		c->ping_due_ns = 0;
-		c->ping_due = true;
+		c->owes_ping = true;
 	}
 	if (c->state_due_ns && now >= c->state_due_ns)
 		on_state_timeout(c);
@@ -388,7 +387,7 @@ void client_conn_advance(struct client_conn *c)
 		if (!c->write_error)
 			r = write_some(c, &has_more);
 		close_if_finished(c);
-		if (r == 0 && c->close_due && !has_more)
+		if (r == 0 && c->owes_close && !has_more)
 			r = write_some(c, &has_more);
 		if (c->state == CLIENT_CONN_ENDED)
 			return;
@@ -423,7 +422,8 @@ void client_conn_event(struct client_conn *c, uint32_t events)
 	/* A connection that broke is not left to its stall. */
 	if (c->stall_end_ns && events & (EPOLLERR | EPOLLHUP))
 		end_stall(c);
-	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && c->state != CLIENT_CONN_CONNECTING)
+	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && c->state != CLIENT_CONN_CONNECTING &&
+	    c->state != CLIENT_CONN_ENDED)
 		read_some(c);
 	client_conn_advance(c);
 }

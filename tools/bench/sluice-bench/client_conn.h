@@ -82,7 +82,7 @@ struct client_conn {
 	bool is_retrying;   /* unix socket with a full backlog: connect again */
 	bool is_failed;
 	bool is_paused; /* receive mode: what came before the load begins is left where it is */
-	bool pong_due, ping_due, close_due; /* to be written at the next frame boundary */
+	bool owes_pong, owes_ping, owes_close; /* to be written at the next frame boundary */
 	bool close_sent, close_received, fin_sent;
 };
 

@@ -48,7 +48,7 @@ static size_t put_ping(struct client_conn *c, uint8_t *buf)
 {
 	uint8_t payload[PING_BYTES];
 
-	c->ping_due = false;
+	c->owes_ping = false;
 	c->ping_due_ns = 0;
 	c->pong_due_ns = MAX(c->worker->now_ns, c->stall_end_ns) + c->worker->options->timeout_ns;
 	c->n_pings++;
@@ -62,7 +62,7 @@ static size_t put_close(struct client_conn *c, uint8_t *buf)
 	uint16_t code =
 	    c->close_received ? c->reply_code : (uint16_t)c->worker->options->close_code;
 
-	c->close_due = false;
+	c->owes_close = false;
 	c->close_sent = true;
 	mask_source_next(&c->worker->masks, mask);
 	return ws_close_encode(code, SLICE_LITERAL(""), mask, buf);
@@ -71,15 +71,15 @@ static size_t put_close(struct client_conn *c, uint8_t *buf)
 /* Control frames that may stand here, between two frames. */
 static size_t put_controls(struct client_conn *c, uint8_t *buf)
 {
-	if (c->pong_due) {
-		c->pong_due = false;
+	if (c->owes_pong) {
+		c->owes_pong = false;
 		return put_control(c, buf, WS_OP_PONG, c->pong, c->n_pong);
 	}
-	if (c->ping_due)
+	if (c->owes_ping)
 		return put_ping(c, buf);
 	/* RFC 6455 s5.5.1: nothing follows a Close, so a message is brought to its end first,
 	 * unless the peer's Close says that nobody listens. */
-	if (c->close_due && (message_writer_is_complete(&c->writer) || c->close_received))
+	if (c->owes_close && (message_writer_is_complete(&c->writer) || c->close_received))
 		return put_close(c, buf);
 	return 0;
 }
@@ -113,7 +113,7 @@ static void on_ping(struct client_conn *c, const struct ws_event *event)
 	/* RFC 6455 s5.5.3: of several pings, only the last need be answered. */
 	c->n_pong = (uint8_t)event->len;
 	memcpy(c->pong, event->data, event->len);
-	c->pong_due = true;
+	c->owes_pong = true;
 }
 
 static void on_pong(struct client_conn *c, const struct ws_event *event)
@@ -154,7 +154,7 @@ static void on_close(struct client_conn *c, const struct ws_event *event)
 	c->state_due_ns = w->now_ns + CLOSE_LINGER_S * NS_PER_S;
 	if (!c->close_sent && !c->fin_sent) {
 		client_conn_begin_closing(c);
-		c->close_due = true;
+		c->owes_close = true;
 	}
 }
 

@@ -194,6 +194,7 @@ static void open_some(struct client_worker *w)
 		struct client_conn *c = list_entry(w->waiting.next, struct client_conn, node);
 
 		list_remove(&c->node);
+		w->now_ns = clock_monotonic_ns();
 		if (w->options->mode == CLIENT_HANDSHAKE && client_worker_measures(w, w->now_ns))
 			w->quota--;
 		w->n_opening++;
@@ -247,6 +248,7 @@ static void begin_load(struct client_worker *w)
 	for (uint32_t i = 0; i < w->n_conns; i++) {
 		struct client_conn *c = &w->conns[i];
 
+		w->now_ns = clock_monotonic_ns(); /* there may be many before it */
 		if (w->options->stall_ns)
 			client_conn_stall(c);
 		client_conn_resume(c);
@@ -273,6 +275,13 @@ static void begin_finish(struct client_worker *w, bool is_interrupted)
 	    w->now_ns + (is_interrupted ? INTERRUPT_NS : FINISH_TIMEOUTS * w->options->timeout_ns);
 	for (uint32_t i = 0; i < w->n_conns; i++)
 		client_conn_finish(&w->conns[i]);
+}
+
+/* A signal that comes when the run is finishing anyway. */
+static void hurry_finish(struct client_worker *w)
+{
+	w->is_interrupted = true;
+	w->give_up_ns = MIN(w->give_up_ns, w->now_ns + INTERRUPT_NS);
 }
 
 static bool is_load_over(const struct client_worker *w)
@@ -310,6 +319,8 @@ static void advance_phase(struct client_worker *w)
 		begin_finish(w, true);
 	if (w->phase == CLIENT_PHASE_LOAD && is_load_over(w))
 		begin_finish(w, false);
+	if (w->phase == CLIENT_PHASE_FINISH && is_stopping && !w->is_interrupted)
+		hurry_finish(w);
 	if (w->phase == CLIENT_PHASE_FINISH && w->now_ns >= w->give_up_ns)
 		give_up(w);
 	if (w->phase == CLIENT_PHASE_FINISH && w->n_over == w->n_conns)

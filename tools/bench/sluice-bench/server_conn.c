@@ -119,10 +119,13 @@ static void flush(struct server_conn *c)
 		return;
 	n = send(c->source.fd, byte_queue_front(&c->out), len, MSG_NOSIGNAL);
 	c->is_blocked = n < (ssize_t)len;
-	if (n > 0)
+	if (n > 0) {
 		byte_queue_consume(&c->out, (size_t)n);
-	else if (errno != EAGAIN && errno != EINTR)
+		if (c->state == SERVER_CONN_FLUSHING)
+			c->due_ns = c->worker->now_ns + FLUSH_NS; /* slow, but not stuck */
+	} else if (errno != EAGAIN && errno != EINTR) {
 		end_aborted(c);
+	}
 }
 
 /* Queues all of the runs but their first @skip bytes. */

@@ -41,7 +41,7 @@ struct server_conn {
 	struct message_writer writer;
 	uint64_t n_sent; /* messages */
 	uint16_t close_code;
-	bool pong_due, close_due; /* at the next frame boundary */
+	bool owes_pong, owes_close; /* at the next frame boundary */
 	uint8_t n_pong;
 	uint8_t pong[WS_CONTROL_MAX];
 };

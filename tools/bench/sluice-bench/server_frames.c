@@ -80,7 +80,7 @@ static size_t encode_pong(const void *payload, size_t len, uint8_t *ret_frame)
 static void put_pong(struct server_conn *c, const struct ws_event *event, uint8_t *frame)
 {
 	if (c->worker->options->mode == SERVER_SOURCE) {
-		c->pong_due = true;
+		c->owes_pong = true;
 		c->n_pong = (uint8_t)event->len;
 		memcpy(c->pong, event->data, event->len);
 		return;
@@ -95,7 +95,7 @@ static void put_close(struct server_conn *c, uint16_t code)
 	size_t n = ws_close_encode(code, SLICE_LITERAL(""), NULL, frame);
 
 	if (!message_writer_at_boundary(&c->writer)) {
-		c->close_due = true;
+		c->owes_close = true;
 		c->close_code = code;
 		return;
 	}
@@ -185,7 +185,7 @@ static bool begin_message(struct server_conn *c)
 	struct message_plan plan = {.fragments = 1, .is_text = o->is_text};
 
 	if (o->messages && c->n_sent == o->messages) {
-		c->close_due = true;
+		c->owes_close = true;
 		c->close_code = 1000;
 		return false;
 	}
@@ -202,14 +202,14 @@ size_t server_frames_generate(struct server_conn *c, uint8_t *buf, size_t cap)
 	size_t len = 0;
 
 	while (cap - len >= GENERATE_MIN) {
-		if (message_writer_at_boundary(&c->writer) && c->close_due) {
+		if (message_writer_at_boundary(&c->writer) && c->owes_close) {
 			len += ws_close_encode(c->close_code, SLICE_LITERAL(""), NULL, buf + len);
 			server_conn_begin_flush(c);
 			break;
 		}
-		if (message_writer_at_boundary(&c->writer) && c->pong_due) {
+		if (message_writer_at_boundary(&c->writer) && c->owes_pong) {
 			len += encode_pong(c->pong, c->n_pong, buf + len);
-			c->pong_due = false;
+			c->owes_pong = false;
 		}
 		if (message_writer_is_complete(&c->writer) && !begin_message(c))
 			continue;
