@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs of the control protocol: one table, name -> arguments -> function. */
 #pragma once
-#include "proto/control_message.h"
+#include "base/std.h"
 
+struct command_args;
 struct control_call;
 
 /** commands_run() - carry @call's request out; every outcome is an answer to the call */
 void commands_run(struct control_call *call, const char *cmd);
+
+/* @args: checked for the command's own groups. Each ends the call, at once or later. */
+void command_status(struct control_call *call, const struct command_args *args);
+void command_show_routes(struct control_call *call, const struct command_args *args);
+void command_show_connections(struct control_call *call, const struct command_args *args);
+void command_close(struct control_call *call, const struct command_args *args);

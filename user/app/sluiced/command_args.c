@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/sluiced/command_args.h"
+
+#include "app/sluiced/control_server.h"
+#include "base/base32.h"
+#include "base/parse.h"
+#include "core/stats.h"
+#include "proto/control_message.h"
+
+typedef int argument_fn(const json_t *value, struct command_args *ret);
+
+static int copy_name(const json_t *value, char ret_name[CONFIG_NAME_MAX + 1])
+{
+	const char *text = json_string_value(value);
+
+	if (!text || !*text || strlen(text) > CONFIG_NAME_MAX)
+		return -EINVAL;
+	memcpy(ret_name, text, strlen(text) + 1);
+	return 0;
+}
+
+static int parse_conn(const json_t *value, struct command_args *ret)
+{
+	const char *text = json_string_value(value);
+
+	return text ? base32_u64_decode(text, &ret->filter.id) : -EINVAL;
+}
+
+static int parse_route(const json_t *value, struct command_args *ret)
+{
+	return copy_name(value, ret->filter.route);
+}
+
+static int parse_cluster(const json_t *value, struct command_args *ret)
+{
+	return copy_name(value, ret->filter.cluster);
+}
+
+static int parse_endpoint(const json_t *value, struct command_args *ret)
+{
+	return copy_name(value, ret->filter.endpoint);
+}
+
+static int parse_listener(const json_t *value, struct command_args *ret)
+{
+	return copy_name(value, ret->filter.listener);
+}
+
+static int parse_path(const json_t *value, struct command_args *ret)
+{
+	const char *text = json_string_value(value);
+
+	for (int path = 0; text && path < SLUICE_PATH_COUNT; path++) {
+		if (strcmp(text, sluice_path_name(path)) == 0) {
+			ret->filter.path = path;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int parse_source(const json_t *value, struct command_args *ret)
+{
+	const char *text = json_string_value(value);
+
+	return text ? ip_prefix_parse(text, &ret->filter.source) : -EINVAL;
+}
+
+static int parse_duration(const json_t *value, uint64_t *ret_ms)
+{
+	const char *text = json_string_value(value);
+
+	return text ? parse_duration_ms(text, ret_ms) : -EINVAL;
+}
+
+static int parse_older(const json_t *value, struct command_args *ret)
+{
+	return parse_duration(value, &ret->filter.older_ms);
+}
+
+static int parse_idle(const json_t *value, struct command_args *ret)
+{
+	return parse_duration(value, &ret->filter.idle_ms);
+}
+
+static int parse_code(const json_t *value, struct command_args *ret)
+{
+	json_int_t code = json_integer_value(value);
+
+	if (code < 1000 || code > 4999 || !ws_close_code_is_valid((uint16_t)code))
+		return -EINVAL;
+	ret->code = (uint16_t)code;
+	return 0;
+}
+
+static int parse_reason(const json_t *value, struct command_args *ret)
+{
+	const char *text = json_string_value(value);
+
+	if (!text || strlen(text) >= sizeof(ret->reason))
+		return -EINVAL;
+	memcpy(ret->reason, text, strlen(text) + 1);
+	return 0;
+}
+
+static int parse_all(const json_t *value, struct command_args *ret)
+{
+	ret->is_all = json_is_true(value);
+	return json_is_boolean(value) ? 0 : -EINVAL;
+}
+
+static const struct argument {
+	const char *name;
+	int group;
+	argument_fn *parse;
+	const char *expected;
+} argument_table[] = {
+    {"conn", COMMAND_ARGS_FILTER, parse_conn, "a connection id of 13 characters"},
+    {"route", COMMAND_ARGS_FILTER, parse_route, "the name of a route"},
+    {"cluster", COMMAND_ARGS_FILTER, parse_cluster, "the name of a cluster"},
+    {"endpoint", COMMAND_ARGS_FILTER, parse_endpoint, "the name of an endpoint"},
+    {"listener", COMMAND_ARGS_FILTER, parse_listener, "the name of a listener"},
+    {"path", COMMAND_ARGS_FILTER, parse_path, "relay, splice, sockmap, hub or local"},
+    {"source", COMMAND_ARGS_FILTER, parse_source, "an address or a network such as 10.0.0.0/8"},
+    {"older", COMMAND_ARGS_FILTER, parse_older, "a duration such as 30s"},
+    {"idle", COMMAND_ARGS_FILTER, parse_idle, "a duration such as 30s"},
+    {"code", COMMAND_ARGS_CLOSE, parse_code, "a close code that RFC 6455 allows, such as 1001"},
+    {"reason", COMMAND_ARGS_CLOSE, parse_reason, "a text of at most 123 bytes"},
+    {"all", COMMAND_ARGS_CLOSE, parse_all, "true or false"},
+};
+
+static const struct argument *find_argument(const char *name, int groups)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(argument_table); i++) {
+		if (strcmp(argument_table[i].name, name) == 0)
+			return argument_table[i].group & groups ? &argument_table[i] : NULL;
+	}
+	return NULL;
+}
+
+int command_args_parse(struct control_call *call, int groups, struct command_args *ret_args)
+{
+	const char *key;
+	json_t *value;
+
+	*ret_args = (struct command_args){.code = 1001};
+	connection_filter_init(&ret_args->filter);
+	json_object_foreach((json_t *)control_call_args(call), key, value)
+	{
+		const struct argument *argument = find_argument(key, groups);
+
+		if (!argument) {
+			control_fail(call, CONTROL_ERROR_ARGUMENT, "unknown argument \"%s\"", key);
+			return -EINVAL;
+		}
+		if (argument->parse(value, ret_args) < 0) {
+			_cleanup_free_ char *text = json_dumps(value, JSON_ENCODE_ANY);
+
+			control_fail(call, CONTROL_ERROR_ARGUMENT, "%s = %.200s: expected %s", key,
+				     text ? text : "?", argument->expected);
+			return -EINVAL;
+		}
+		ret_args->has_filter |= argument->group == COMMAND_ARGS_FILTER;
+	}
+	return 0;
+}

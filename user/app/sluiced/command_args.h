@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The arguments that commands share, from a request's JSON to checked values: one table. */
+#pragma once
+#include "base/std.h"
+#include "core/connection_filter.h"
+#include "proto/ws_frame.h"
+
+struct control_call;
+
+enum command_arg_group {
+	COMMAND_ARGS_FILTER =
+	    1 << 0, /* conn, route, cluster, endpoint, listener, path, source, older, idle */
+	COMMAND_ARGS_CLOSE = 1 << 1, /* code, reason, all */
+};
+
+struct command_args {
+	struct connection_filter filter;
+	bool has_filter, is_all;
+	uint16_t code; /* 1001 unless given */
+	char reason[WS_CONTROL_MAX - 1];
+};
+
+/**
+ * command_args_parse() - check @call's arguments against what its command takes
+ * @groups: enum command_arg_group bits
+ *
+ * Return: 0, or -EINVAL with the call failed: the answer names the argument, its value and what
+ * was expected.
+ */
+int command_args_parse(struct control_call *call, int groups, struct command_args *ret_args);

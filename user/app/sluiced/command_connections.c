@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands about connections, which visit the workers that own them. */
+#include "app/sluiced/commands.h"
+
+#include "app/sluiced/command_args.h"
+#include "app/sluiced/control_server.h"
+#include "app/sluiced/gateway.h"
+#include "app/sluiced/json_util.h"
+#include "base/base32.h"
+#include "core/connection.h"
+#include "proto/control_message.h"
+
+#include <sched.h>
+
+/* ---- show.connections ---------------------------------------------------------------------- */
+
+#define PAGE_ROWS  256  /* rows that a worker copies in one go */
+#define PAGE_LOOKS 4096 /* connections that it looks at for them: bounds the delay of traffic */
+
+/* Goes from worker to worker; while on one, it belongs to that worker's thread. */
+struct listing {
+	struct control_call *call;
+	struct gateway *gateway;
+	struct connection_filter filter;
+	unsigned int worker;
+	struct worker_cursor *cursor;
+	bool is_worker_done;
+	size_t n_rows;
+	struct connection_info rows[PAGE_ROWS];
+};
+
+static void listing_step(struct control_call *call, void *arg);
+
+static json_t *connection_json(const struct connection_info *info)
+{
+	char id[BASE32_U64_LEN + 1];
+
+	base32_u64_encode(info->id, id);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, "
+			 "s:o, s:i}",
+			 "conn", id, "listener", info->listener, "source", info->source, "route",
+			 info->route, "cluster", info->cluster, "endpoint", info->endpoint, "path",
+			 sluice_path_name(info->path), "reason", sluice_reason_name(info->reason),
+			 "state", connection_state_name(info->state), "age_ms",
+			 json_u64(info->age_ms), "idle_ms", json_u64(info->idle_ms), "bytes_in",
+			 json_u64(info->bytes_in), "bytes_out", json_u64(info->bytes_out),
+			 "frames_in", json_u64(info->frames_in), "frames_out",
+			 json_u64(info->frames_out), "worker", (int)info->worker);
+}
+
+static void listing_end_on_worker(struct worker *w, void *arg)
+{
+	struct listing *l = arg;
+
+	worker_cursor_free(l->cursor);
+	free(l);
+}
+
+/* Nobody waits any more, or it failed. The cursor is its worker's to free. */
+static void listing_abandon(struct listing *l)
+{
+	if (l->cursor && worker_call(l->gateway->workers[l->worker], listing_end_on_worker, l) == 0)
+		return;
+	free(l); /* a cursor that is still there, its worker frees when it stops */
+}
+
+/* Main thread: a worker has filled the rows. */
+static void listing_filled(const struct mail *mail)
+{
+	struct listing *l = mail->ptr;
+	struct control_call *call = l->call;
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < l->n_rows; i++)
+		json_array_append_new(rows, connection_json(&l->rows[i]));
+	if (l->is_worker_done)
+		l->worker++;
+	if (l->worker == l->gateway->shared.n_workers) {
+		free(l);
+		control_finish(call, rows);
+	} else if (json_array_size(rows) == 0) {
+		json_decref(rows);
+		listing_step(call, l);
+	} else {
+		control_page(call, rows, listing_step, l);
+	}
+}
+
+static void post_to_main(struct gateway *g, mail_fn *fn, void *ptr)
+{
+	/* Answers are bounded by the calls that are in flight, which is less than the box holds. */
+	while (mailbox_post(g->mailbox, &(struct mail){.fn = fn, .ptr = ptr}) < 0)
+		sched_yield();
+}
+
+static void listing_fill(struct worker *w, void *arg)
+{
+	struct listing *l = arg;
+
+	if (!l->cursor)
+		l->cursor = worker_cursor_new(w);
+	l->n_rows = 0;
+	l->is_worker_done = l->cursor == NULL;
+	for (int looks = 0; l->cursor && l->n_rows < PAGE_ROWS && looks < PAGE_LOOKS; looks++) {
+		struct connection *c = worker_cursor_next(w, l->cursor);
+
+		if (!c) {
+			worker_cursor_free(TAKE_PTR(l->cursor));
+			l->is_worker_done = true;
+		} else if (connection_filter_matches(&l->filter, c)) {
+			connection_describe(c, &l->rows[l->n_rows++]);
+		}
+	}
+	post_to_main(l->gateway, listing_filled, l);
+}
+
+/* Main thread: on to the next page. */
+static void listing_step(struct control_call *call, void *arg)
+{
+	struct listing *l = arg;
+
+	if (!control_is_wanted(call) || l->gateway->is_stopping) {
+		listing_abandon(l);
+		control_fail(call, "stopping", "the daemon is stopping");
+	} else if (worker_call(l->gateway->workers[l->worker], listing_fill, l) < 0) {
+		unsigned int worker = l->worker;
+
+		listing_abandon(l);
+		control_fail(call, CONTROL_ERROR_BUSY, "worker %u is too busy", worker);
+	}
+}
+
+void command_show_connections(struct control_call *call, const struct command_args *args)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+
+	if (!l) {
+		control_fail(call, CONTROL_ERROR_BUSY, "out of memory");
+		return;
+	}
+	l->call = call;
+	l->gateway = control_call_gateway(call);
+	l->filter = args->filter;
+	listing_step(call, l);
+}
+
+/* ---- close --------------------------------------------------------------------------------- */
+
+struct closing {
+	struct control_call *call;
+	struct gateway *gateway;
+	struct command_args args;
+	unsigned int n_pending; /* workers that have not answered; main thread only */
+	_Atomic uint64_t n_closed;
+};
+
+static void closing_answered(const struct mail *mail)
+{
+	struct closing *closing = mail->ptr;
+	uint64_t n_closed;
+
+	if (--closing->n_pending > 0)
+		return;
+	n_closed = atomic_load_explicit(&closing->n_closed, memory_order_relaxed);
+	if (n_closed == 0 && closing->args.filter.id)
+		control_fail(closing->call, "no_such_connection", "no connection has that id");
+	else
+		control_finish(closing->call, json_pack("{s:o}", "closed", json_u64(n_closed)));
+	free(closing);
+}
+
+static bool close_one(const struct closing *closing, struct connection *c)
+{
+	if (c->state == CONNECTION_CLOSING || !connection_filter_matches(&closing->args.filter, c))
+		return false;
+	c->ops->close(c, EGW_ADMIN, closing->args.code, slice_from_str(closing->args.reason));
+	return true;
+}
+
+static void closing_run(struct worker *w, void *arg)
+{
+	struct closing *closing = arg;
+	uint64_t n_closed = 0;
+
+	if (closing->args.filter.id) {
+		struct connection *c = worker_find(w, closing->args.filter.id);
+
+		n_closed = c && close_one(closing, c);
+	} else {
+		struct worker_cursor *cursor = worker_cursor_new(w);
+		struct connection *c;
+
+		while (cursor && (c = worker_cursor_next(w, cursor)))
+			n_closed += close_one(closing, c);
+		worker_cursor_free(cursor);
+	}
+	atomic_fetch_add_explicit(&closing->n_closed, n_closed, memory_order_relaxed);
+	post_to_main(closing->gateway, closing_answered, closing);
+}
+
+void command_close(struct control_call *call, const struct command_args *args)
+{
+	struct gateway *g = control_call_gateway(call);
+	struct closing *closing;
+
+	if (!args->has_filter && !args->is_all) {
+		control_fail(call, CONTROL_ERROR_ARGUMENT,
+			     "which connections? give conn, a filter, or all = true");
+		return;
+	}
+	closing = calloc(1, sizeof(*closing));
+	if (!closing) {
+		control_fail(call, CONTROL_ERROR_BUSY, "out of memory");
+		return;
+	}
+	closing->call = call;
+	closing->gateway = g;
+	closing->args = *args;
+	/* Mail from the workers is taken by this thread, so no answer can come before the end. */
+	for (unsigned int i = 0; i < g->shared.n_workers; i++)
+		closing->n_pending += worker_call(g->workers[i], closing_run, closing) == 0;
+	if (closing->n_pending == 0) {
+		free(closing);
+		control_fail(call, CONTROL_ERROR_BUSY, "the workers are too busy");
+	}
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands that read counters and configuration: no worker is asked. */
+#include "app/sluiced/commands.h"
+
+#include "app/sluiced/control_server.h"
+#include "app/sluiced/gateway.h"
+#include "app/sluiced/json_util.h"
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/version.h"
+
+/* ---- status -------------------------------------------------------------------------------- */
+
+/* Only what has happened: there are dozens of reasons. */
+static json_t *reasons_json(const stat_t counters[PROTO_ERROR_COUNT])
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < PROTO_ERROR_COUNT; i++) {
+		if (stat_get(&counters[i]))
+			json_object_set_new(object, proto_error_at(i)->name,
+					    json_u64(stat_get(&counters[i])));
+	}
+	return object;
+}
+
+static json_t *frames_json(const stat_t counters[WS_KIND_COUNT])
+{
+	json_t *object = json_object();
+
+	for (int kind = 0; kind < WS_KIND_COUNT; kind++)
+		json_object_set_new(object, ws_frame_kind_name(kind),
+				    json_u64(stat_get(&counters[kind])));
+	return object;
+}
+
+static json_t *traffic_json(const struct stats *stats)
+{
+	json_t *object = json_object();
+
+	for (int path = 0; path < SLUICE_PATH_COUNT; path++) {
+		json_t *entry;
+
+		if (stat_get(&stats->bytes[path][STATS_IN]) == 0 &&
+		    stat_get(&stats->bytes[path][STATS_OUT]) == 0)
+			continue;
+		entry = json_pack("{s:o, s:o, s:o, s:o}", "bytes_in",
+				  json_u64(stat_get(&stats->bytes[path][STATS_IN])), "bytes_out",
+				  json_u64(stat_get(&stats->bytes[path][STATS_OUT])), "frames_in",
+				  frames_json(stats->frames[path][STATS_IN]), "frames_out",
+				  frames_json(stats->frames[path][STATS_OUT]));
+		json_object_set_new(object, sluice_path_name(path), entry);
+	}
+	return object;
+}
+
+static json_t *connections_json(const struct stats *stats)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "handshake", json_u64(stat_get(&stats->handshaking)));
+	for (int path = 0; path < SLUICE_PATH_COUNT; path++)
+		json_object_set_new(object, sluice_path_name(path),
+				    json_u64(stat_get(&stats->connections[path])));
+	return object;
+}
+
+static json_t *listeners_json(const struct listener_set *set)
+{
+	json_t *array = json_array();
+	const struct config_listener *last = NULL;
+	json_t *addresses = NULL;
+
+	for (size_t i = 0; i < set->n_sockets; i++) {
+		const struct listener_socket *socket = &set->sockets[i];
+		char text[ADDRESS_TEXT_MAX + 1];
+
+		if (socket->worker != 0)
+			continue; /* the same address again */
+		if (socket->listener != last) {
+			addresses = json_array();
+			json_array_append_new(array, json_pack("{s:s, s:o}", "name",
+							       socket->listener->name, "addresses",
+							       addresses));
+			last = socket->listener;
+		}
+		address_format(&socket->address, text);
+		json_array_append_new(addresses, json_string(text));
+	}
+	return array;
+}
+
+/* Which paths this build and machine offer, and why not the others. */
+static json_t *offload_json(void)
+{
+	return json_pack("{s:{s:b, s:s}, s:{s:b, s:s}, s:{s:b, s:s}}", "relay", "available", 1,
+			 "reason", sluice_reason_name(SLUICE_REASON_NONE), "sockmap", "available",
+			 0, "reason", sluice_reason_name(SLUICE_REASON_NOT_LOADED), "splice",
+			 "available", 0, "reason", sluice_reason_name(SLUICE_REASON_NOT_LOADED));
+}
+
+void command_status(struct control_call *call, const struct command_args *args)
+{
+	const struct gateway *g = control_call_gateway(call);
+	struct stats stats;
+	json_t *data;
+
+	gateway_stats(g, &stats);
+	data = json_pack("{s:s, s:s, s:i, s:o, s:i, s:s, s:o}", "version", sluice_version, "commit",
+			 sluice_commit, "pid", (int)getpid(), "uptime_s",
+			 json_u64((clock_monotonic_ns() - g->started_ns) / NS_PER_S), "workers",
+			 (int)g->shared.n_workers, "state", g->is_stopping ? "stopping" : "running",
+			 "max_connections", json_u64(g->shared.max_connections));
+	json_object_set_new(data, "connections", connections_json(&stats));
+	json_object_set_new(data, "accepted", json_u64(stat_get(&stats.accepted)));
+	json_object_set_new(data, "refused", reasons_json(stats.refused));
+	json_object_set_new(data, "closed", reasons_json(stats.closed));
+	json_object_set_new(data, "traffic", traffic_json(&stats));
+	json_object_set_new(data, "access_log_dropped",
+			    json_u64(stat_get(&stats.access_log_dropped)));
+	json_object_set_new(data, "listeners", listeners_json(g->listeners));
+	json_object_set_new(data, "offload", offload_json());
+	control_finish(call, data);
+}
+
+/* ---- show.routes --------------------------------------------------------------------------- */
+
+static const char *action_name(enum config_action action)
+{
+	switch (action) {
+	case CONFIG_ACTION_PROXY:
+		return "proxy";
+	case CONFIG_ACTION_ECHO:
+		return "echo";
+	case CONFIG_ACTION_RESPOND:
+		return "respond";
+	}
+	return "?";
+}
+
+static json_t *route_json(const struct route *route)
+{
+	const struct config_route *config = route->config;
+	const char *match = !config->path ? "any" : config->path_is_prefix ? "prefix" : "exact";
+
+	return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name",
+			 config->name, "host", config->host, "path", config->path, "match", match,
+			 "action", action_name(config->action), "cluster",
+			 config->cluster ? config->cluster->name : NULL, "connections",
+			 json_u64(atomic_load_explicit(&route->n_active, memory_order_relaxed)),
+			 "accepted",
+			 json_u64(atomic_load_explicit(&route->n_accepted, memory_order_relaxed)),
+			 "tunnel_timeout_ms", json_u64(config->tunnel_timeout_ms), "max_frame",
+			 json_u64(config->max_frame_bytes), "max_message",
+			 json_u64(config->max_message_bytes));
+}
+
+void command_show_routes(struct control_call *call, const struct command_args *args)
+{
+	const struct routing *routing = control_call_gateway(call)->routing;
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < routing->config->n_routes; i++)
+		json_array_append_new(rows, route_json(&routing->routes[i]));
+	control_finish(call, rows);
+}
