@@ -209,7 +209,8 @@ int main(int argc, char **argv)
 	}
 	verb = find_verb(argc, argv, &used);
 	if (!verb) {
-		fprintf(stderr, "sluicectl: unknown verb \"%s\"; see sluicectl --help\n", argv[0]);
+		fprintf(stderr, "sluicectl: unknown verb \"%s%s%s\"; see sluicectl --help\n",
+			argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
 		status = EXIT_USAGE_ERROR;
 		goto out;
 	}
