@@ -24,6 +24,9 @@ B := build
 ifeq ($(SAN),1)
 B := build/san
 SAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SAN),thread)
+B := build/tsan
+SAN_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
 endif
 
 PKGS := jansson libconfuse libcrypto
@@ -36,8 +39,8 @@ CPPFLAGS := -Iuser -Iinclude -D_GNU_SOURCE $(PKG_CFLAGS) \
 	-DSLUICE_VERSION='"$(VERSION)"'
 OPT ?= -O2
 CFLAGS := -std=gnu11 $(OPT) -g -pthread -fno-common $(WARN) $(SAN_FLAGS) \
-	$(if $(filter 1,$(SAN)),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
-LDFLAGS := -pthread $(SAN_FLAGS) $(if $(filter 1,$(SAN)),,-pie -Wl,-z,relro,-z,now)
+	$(if $(SAN_FLAGS),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE)
+LDFLAGS := -pthread $(SAN_FLAGS) $(if $(SAN_FLAGS),,-pie -Wl,-z,relro,-z,now)
 
 # ---- libraries: one for each layer ---------------------------------------------------------
 LAYERS := base proto kern core route app
@@ -57,6 +60,11 @@ tool_objs = $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tools/bench/$(1)/*.c))
 
 # ---- tests -----------------------------------------------------------------------------------
 UNIT_SRCS := $(sort $(wildcard tests/unit/*/test_*.c))
+# Those that start threads; with SAN=thread they are all that there is.
+THREADED := base/test_log base/test_mailbox base/test_random core/test_config core/test_conn_id
+ifeq ($(SAN),thread)
+UNIT_SRCS := $(THREADED:%=tests/unit/%.c)
+endif
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRCS))
 TEST_CPPFLAGS := -Itests -DSLUICE_SOURCE_DIR='"$(CURDIR)"'
 TEST_LIB_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
@@ -205,12 +213,15 @@ build/lint/%.tidy: %.c .clang-tidy Makefile
 	@touch $@
 
 # ---- what people call ------------------------------------------------------------------------
-.PHONY: deps unit e2e fuzz-short lint bench check demo install uninstall clean help
+.PHONY: deps unit tsan e2e fuzz-short lint bench check demo install uninstall clean help
 deps: ## install the Debian packages that everything below needs (as root)
 	$(Q)tools/deps
 
 unit: ## unit tests (SAN=1: under ASan and UBSan)
 	$(Q)tools/run-tests unit$(if $(filter 1,$(SAN)),-san)
+
+tsan: ## unit tests that start threads, under ThreadSanitizer, in build/tsan/
+	$(Q)tools/run-tests tsan
 
 e2e: ## end-to-end tests of the binaries (SAN=1: of the sanitized ones)
 	$(Q)tools/run-tests e2e$(if $(filter 1,$(SAN)),-san)
