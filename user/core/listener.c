@@ -45,6 +45,28 @@ static int open_socket(const struct address *address, uint32_t backlog, int *ret
 	return 0;
 }
 
+/*
+ * With SO_REUSEPORT a second daemon of the same user would join the group and get a share of the
+ * connections, unnoticed by either. A bind without the option says that somebody is there.
+ */
+static int check_unused(const struct address *address)
+{
+	_cleanup_close_ int fd = -1;
+	int error;
+
+	if (address->sa.sa_family == AF_UNIX || address_port(address) == 0)
+		return 0;
+	fd = socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	error = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (error == 0 && address->sa.sa_family == AF_INET6)
+		error = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (error == 0 && bind(fd, &address->sa, address->len) < 0)
+		error = -errno;
+	return error;
+}
+
 static int add_socket(struct listener_set *set, const struct config_listener *listener,
 		      const struct address *address, unsigned int worker)
 {
@@ -83,6 +105,38 @@ static int open_address(struct listener_set *set, const struct config_listener *
 	return error;
 }
 
+typedef int address_fn(struct listener_set *set, const struct config_listener *listener,
+		       const struct address *address, unsigned int n_workers);
+
+static int check_address(struct listener_set *set, const struct config_listener *listener,
+			 const struct address *address, unsigned int n_workers)
+{
+	return check_unused(address);
+}
+
+/* Return: 0, or -errno with @ret_error, of the first address for which @fn fails. */
+static int for_each_address(struct listener_set *set, unsigned int n_workers, address_fn *fn,
+			    struct listener_error *ret_error)
+{
+	for (size_t i = 0; i < set->config->n_listeners; i++) {
+		const struct config_listener *listener = &set->config->listeners[i];
+
+		for (size_t a = 0; a < listener->n_addresses; a++) {
+			char text[ADDRESS_TEXT_MAX + 1];
+			int error = fn(set, listener, &listener->addresses[a], n_workers);
+
+			if (error == 0)
+				continue;
+			address_format(&listener->addresses[a], text);
+			snprintf(ret_error->text, sizeof(ret_error->text),
+				 "listener \"%s\": cannot listen on %s: %s", listener->name, text,
+				 strerror(-error));
+			return error;
+		}
+	}
+	return 0;
+}
+
 static size_t count_addresses(const struct config *config)
 {
 	size_t n = 0;
@@ -96,6 +150,7 @@ int listener_set_open(struct config *config, unsigned int n_workers, struct list
 		      struct listener_error *ret_error)
 {
 	_cleanup_(cleanup_listener_set_free) struct listener_set *set = calloc(1, sizeof(*set));
+	int error;
 
 	if (!set)
 		goto no_memory;
@@ -103,22 +158,12 @@ int listener_set_open(struct config *config, unsigned int n_workers, struct list
 	set->sockets = calloc(count_addresses(config) * n_workers, sizeof(*set->sockets));
 	if (!set->sockets)
 		goto no_memory;
-	for (size_t i = 0; i < config->n_listeners; i++) {
-		const struct config_listener *listener = &config->listeners[i];
-
-		for (size_t a = 0; a < listener->n_addresses; a++) {
-			char text[ADDRESS_TEXT_MAX + 1];
-			int error = open_address(set, listener, &listener->addresses[a], n_workers);
-
-			if (error == 0)
-				continue;
-			address_format(&listener->addresses[a], text);
-			snprintf(ret_error->text, sizeof(ret_error->text),
-				 "listener \"%s\": cannot listen on %s: %s", listener->name, text,
-				 strerror(-error));
-			return error;
-		}
-	}
+	/* All are checked first: 0.0.0.0 and 127.0.0.1 may share a port, but not while checking. */
+	error = for_each_address(set, n_workers, check_address, ret_error);
+	if (error == 0)
+		error = for_each_address(set, n_workers, open_address, ret_error);
+	if (error < 0)
+		return error;
 	*ret_set = TAKE_PTR(set);
 	return 0;
 

@@ -29,7 +29,8 @@ struct listener_error {
 /**
  * listener_set_open() - bind and listen on all addresses of @config for @n_workers workers
  *
- * A unix path that exists is taken over only if nothing accepts there any more.
+ * A unix path that exists is taken over only if nothing accepts there any more. A TCP address on
+ * which any other socket listens is -EADDRINUSE, although SO_REUSEPORT would allow it.
  * Return: 0, or -errno with @ret_error and nothing left open.
  */
 int listener_set_open(struct config *config, unsigned int n_workers, struct listener_set **ret_set,
