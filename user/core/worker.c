@@ -139,6 +139,9 @@ static void stop_accepting(struct worker *w)
 		struct acceptor *a = list_entry(node, struct acceptor, node);
 
 		ev_io_stop(w->loop, &a->io);
+		/* Stops listening (the set closes it later): who comes now is refused at once
+		 * instead of waiting in the backlog until we exit. */
+		(void)shutdown(a->socket->fd, SHUT_RD);
 		list_remove(node);
 		free(a);
 	}
