@@ -150,8 +150,8 @@ static void account(struct connection *c)
 		stat_add(&stats->closed[index], 1);
 	} else {
 		stat_sub(&stats->handshaking, 1);
-		stat_add(c->http_status && c->http_status < 400 ? &stats->closed[index]
-								: &stats->refused[index],
+		/* A respond route's answer is what was asked for, whatever its status. */
+		stat_add(c->error == EEND_RESPONSE ? &stats->closed[index] : &stats->refused[index],
 			 1);
 	}
 	if (c->on_end)
