@@ -187,6 +187,10 @@ static int run(const struct verb *verb, const struct command_line *line)
 		verb->print(data);
 	}
 	json_decref(data);
+	if (status == EXIT_DONE && (fflush(stdout) != 0 || ferror(stdout))) {
+		fprintf(stderr, "sluicectl: cannot write the answer: %s\n", strerror(errno));
+		status = EXIT_REFUSED;
+	}
 	return status;
 }
 
