@@ -256,11 +256,14 @@ struct closing {
 
 /*
  * RFC 6455 s7.1.1: once Close frames went both ways on a leg, the server closes first. So the
- * client gets our FIN, while an endpoint is given the time to send its own.
+ * client gets our FIN, while an endpoint is given the time to send its own. From a client whose
+ * frames are no longer looked at no answer is awaited (s7.1.7).
  */
 static void finish_if_answered(struct leg *leg)
 {
-	if (leg->is_close_sent && (leg->saw_eof || (leg->walker.is_closed && is_client(leg))))
+	bool is_answered = leg->walker.is_closed || leg->is_discarding;
+
+	if (leg->is_close_sent && (leg->saw_eof || (is_answered && is_client(leg))))
 		leg_finish(leg);
 }
 
