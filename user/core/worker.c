@@ -301,6 +301,12 @@ void worker_join(struct worker *w)
 	w->is_running = false;
 }
 
+size_t worker_run_mail(struct worker *w)
+{
+	assert(!w->is_running);
+	return mailbox_run(w->mailbox, MAIL_BUDGET);
+}
+
 /* ---- calls from other threads -------------------------------------------------------------- */
 
 struct call {

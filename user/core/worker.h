@@ -91,6 +91,9 @@ int worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg
 /** worker_kill() - any thread: end all connections at once and leave the loop. Return: as above */
 int worker_kill(struct worker *w);
 void worker_join(struct worker *w);
+/** worker_run_mail() - after worker_join(): carry out what was posted too late for the thread, on
+ *  the caller's. Return: mails run */
+size_t worker_run_mail(struct worker *w);
 
 /* Runs on the worker's thread. */
 typedef void worker_call_fn(struct worker *w, void *arg);

@@ -249,6 +249,21 @@ static int set_up(struct gateway *g)
 	return start_workers(g, n_workers);
 }
 
+/*
+ * The threads have ended, but control calls may be on their way between them. Each mail either
+ * ends its call or posts one that does, now that we are stopping.
+ */
+static void finish_calls(struct gateway *g)
+{
+	size_t n_run;
+
+	do {
+		n_run = g->mailbox ? mailbox_run(g->mailbox, MAIL_BUDGET) : 0;
+		for (unsigned int i = 0; i < g->shared.n_workers; i++)
+			n_run += worker_run_mail(g->workers[i]);
+	} while (n_run > 0);
+}
+
 static void tear_down(struct gateway *g)
 {
 	/* After a failed start: the workers that run have no connections yet. */
@@ -257,6 +272,8 @@ static void tear_down(struct gateway *g)
 	for (unsigned int i = 0; i < g->n_started; i++)
 		worker_join(g->workers[i]);
 	control_server_free(g->control);
+	g->is_stopping = true;
+	finish_calls(g);
 	for (unsigned int i = 0; i < g->shared.n_workers; i++)
 		worker_free(g->workers[i]);
 	free(g->workers);
