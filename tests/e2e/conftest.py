@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of all end-to-end tests: the daemon, its peers, a hard limit on every test's time."""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lib import env, process
+from lib.daemon import Daemons
+from lib.endpoint import RawEndpoint
+from lib.peers import Peers
+
+# A hanging test fails here, with a traceback of where it hung; nothing asserts on time.
+_LIMIT_S = 120 * (5 if env.IN_VM else 3 if env.SANITIZED else 1)
+
+
+def _fail_hanging(_signal, _frame):
+    raise TimeoutError(f"test did not end within {_LIMIT_S} s")
+
+
+@pytest.fixture(autouse=True)
+def _time_limit():
+    previous = signal.signal(signal.SIGALRM, _fail_hanging)
+    signal.alarm(_LIMIT_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_leaks():
+    """All processes, and all of our own descriptors, are gone at the end."""
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    left = process.live()
+    for one in left:
+        one.kill()
+    assert not left, f"left running: {[p.argv for p in left]}"
+    after = len(os.listdir("/proc/self/fd"))
+    assert after <= before, f"the tests leaked descriptors: {before} -> {after}"
+
+
+@contextlib.contextmanager
+def _temporary_directory():
+    """Short, as it holds unix sockets. KEEP=1 in the environment keeps it."""
+    path = Path(tempfile.mkdtemp(prefix="sluice-e2e-"))
+    try:
+        yield path
+    finally:
+        if not os.environ.get("KEEP"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def directory():
+    with _temporary_directory() as path:
+        yield path
+
+
+@pytest.fixture
+def sluiced(directory):
+    """start(config_text, **options) -> lib.daemon.Sluiced, stopped at the end of the test."""
+    with Daemons(directory) as start:
+        yield start
+
+
+@pytest.fixture
+def endpoint():
+    """A backend inside the test that does exactly what the test says."""
+    with RawEndpoint() as one:
+        yield one
+
+
+@pytest.fixture
+def peers(directory):
+    """Starts real WebSocket programs as peers."""
+    with Peers(directory) as one:
+        yield one
+
+
+# The same for a whole file, where many small cases use one daemon.
+
+
+@pytest.fixture(scope="module")
+def module_directory():
+    with _temporary_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def module_sluiced(module_directory):
+    with Daemons(module_directory) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def module_peers(module_directory):
+    with Peers(module_directory) as one:
+        yield one

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sluice-bench as a checked load: its server as an endpoint, its client as many clients."""
+
+import json
+import re
+
+from lib import env
+from lib.daemon import SANITIZER_ENV
+from lib.process import Process, run
+
+_BINARY = env.BUILD / "sluice-bench"
+
+
+class BenchServer(Process):
+    """Echo server. `.address` is where it listens."""
+
+    def __init__(self, directory, *options):
+        super().__init__(
+            [_BINARY, "server", "--listen", "127.0.0.1:0", *options],
+            directory,
+            "bench-server",
+            environment=SANITIZER_ENV,
+        )
+        self.address = re.search(r"127\.0\.0\.1:\d+", self.wait_line())[0]
+
+
+def client(directory, url, *options, patience_s=100):
+    """Runs a load to its end. Returns its result, which counts errors; the caller judges."""
+    code, out, err = run(
+        [_BINARY, "client", url, "--json", *options],
+        directory,
+        "bench-client",
+        environment=SANITIZER_ENV,
+        patience_s=patience_s,
+    )
+    assert code in (0, 1), err
+    result = json.loads(out)
+    result["stderr"] = err
+    return result
+
+
+def clean_client(directory, url, *options, **keywords):
+    """As client(), for loads in which nothing may go wrong."""
+    result = client(directory, url, *options, **keywords)
+    assert result["errors_total"] == 0, (result["errors"], result["stderr"])
+    assert result["failed"] == 0 and result["refused"] == 0, result
+    return result
