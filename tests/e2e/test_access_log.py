@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One JSON line for each connection at its end, with exact figures; and the log on stderr."""
+
+import json
+import re
+import signal
+
+import pytest
+
+from lib import env, ws_raw
+from lib.daemon import ECHO_CONFIG, proxy_config
+from lib.endpoint import tunnel
+
+KEYS = """time conn listener source route rule class cluster endpoint path promotions tls subject
+    tenant status close_code reason duration_ms handshake_ms bytes_in bytes_out frames_in
+    frames_out frames_exact rtt_us""".split()
+
+
+def test_proxied_connection(sluiced, endpoint):
+    daemon = sluiced(proxy_config(endpoint.address))
+    client, server = tunnel(daemon, endpoint)
+    sent = [
+        ws_raw.frame(ws_raw.TEXT, "one"),
+        ws_raw.frame(ws_raw.BINARY, bytes(70_000), fin=False),
+        ws_raw.frame(ws_raw.CONTINUATION, b""),
+        ws_raw.frame(ws_raw.PING, b"?"),
+        ws_raw.close_frame(1000, "bye"),
+    ]
+    answered = [ws_raw.server_frame(ws_raw.PONG, b"?"), ws_raw.close_frame(1000, mask=None)]
+    with client:
+        source = "%s:%d" % client.sock.getsockname()
+        client.send(b"".join(sent))
+        server.send(b"".join(answered))
+        server.shutdown_write()
+        assert client.read_to_end() == b"".join(answered)
+    (row,) = daemon.access_log(1)
+    assert list(row) == KEYS
+    expected = {
+        "listener": "public",
+        "source": source,
+        "route": "all",
+        "rule": None,
+        "class": None,
+        "cluster": "back-all",
+        "endpoint": "e0",
+        "path": "relay",
+        "promotions": 0,
+        "tls": None,
+        "subject": None,
+        "tenant": None,
+        "status": 101,
+        "close_code": 1000,
+        "reason": "close_frame",
+        "bytes_in": sum(map(len, sent)),
+        "bytes_out": sum(map(len, answered)),
+        "frames_in": len(sent),
+        "frames_out": len(answered),
+        "frames_exact": True,
+    }
+    assert {key: row[key] for key in expected} == expected
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", row["time"])
+    assert re.fullmatch(r"[0-9a-z]{13}", row["conn"], re.IGNORECASE)
+    assert row["duration_ms"] >= row["handshake_ms"] >= 0
+
+
+def test_echo_connection(sluiced):
+    daemon = sluiced(ECHO_CONFIG)
+    sent = [ws_raw.frame(ws_raw.TEXT, "x" * 200), ws_raw.close_frame(3000)]
+    with ws_raw.connect(daemon.address()) as client:
+        client.send(b"".join(sent))
+        received = client.read_to_end()
+    (row,) = daemon.access_log(1)
+    assert list(row) == KEYS
+    assert (row["route"], row["path"], row["cluster"], row["endpoint"]) == (
+        "echo",
+        "local",
+        None,
+        None,
+    )
+    assert (row["bytes_in"], row["bytes_out"]) == (sum(map(len, sent)), len(received))
+    assert (row["frames_in"], row["frames_out"], row["close_code"]) == (2, 2, 3000)
+
+
+def test_totals_in_status_are_the_sum_of_the_lines(sluiced, endpoint):
+    daemon = sluiced(proxy_config(endpoint.address, match='path = "/tunnel"') + ECHO_CONFIG)
+    for size in (0, 100, 5000):
+        client, server = tunnel(daemon, endpoint)
+        with client, server:
+            client.send(ws_raw.frame(ws_raw.BINARY, bytes(size)))
+            server.expect_frame(ws_raw.BINARY, bytes(size))
+        with ws_raw.connect(daemon.address()) as client:
+            client.send(ws_raw.frame(ws_raw.BINARY, bytes(size)))
+            client.expect_frame(ws_raw.BINARY, bytes(size))
+    rows = daemon.access_log(6)
+    traffic = daemon.status()["traffic"]
+    for path in ("relay", "local"):
+        for key in ("bytes_in", "bytes_out"):
+            assert traffic[path][key] == sum(row[key] for row in rows if row["path"] == path)
+        assert traffic[path]["frames_in"]["binary"] == 3
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_lines_of_several_workers_never_mix(sluiced, workers):
+    daemon = sluiced(f"worker {{ count = {workers} }}\n" + ECHO_CONFIG)
+    count = env.scale(600)
+    for _ in range(count // 50):
+        held = [ws_raw.connect(daemon.address()) for _ in range(50)]
+        for stream in held:
+            stream.close()
+    rows = daemon.access_log(count // 50 * 50)  # each line is parsed
+    assert len({row["conn"] for row in rows}) == len(rows) == count // 50 * 50
+
+
+def test_on_standard_output(sluiced):
+    daemon = sluiced('log { access = "-" }\n' + ECHO_CONFIG)
+    with ws_raw.connect(daemon.address()):
+        pass
+    row = json.loads(daemon.process.wait_line())
+    assert list(row) == KEYS
+
+
+def test_off_by_default(sluiced):
+    daemon = sluiced("log { level = info }\n" + ECHO_CONFIG)
+    with ws_raw.connect(daemon.address()):
+        pass
+    daemon.wait_live(0)
+    daemon.stop()
+    assert daemon.process.stdout() == ""
+
+
+def test_log_in_json(sluiced):
+    daemon = sluiced("log { format = json }\n" + ECHO_CONFIG)
+    daemon.process.send_signal(signal.SIGHUP)
+    env.until(lambda: "SIGHUP" in daemon.log(), "the warning")
+    for line in daemon.log().splitlines():
+        assert {"time", "level", "conn", "msg"} == set(json.loads(line))
+
+
+def test_level_holds_back_what_is_below(sluiced):
+    daemon = sluiced("log { level = error }\n" + ECHO_CONFIG)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.stop()
+    assert daemon.log() == ""

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which route a request takes, and what a `respond` route answers."""
+
+import pytest
+
+from lib import ws_raw
+from lib.ws_raw import request
+
+CONFIG = """
+route exact    { match { path = "/a" } echo = true }
+route host     { match { host = "Play.Example"  path = "/h/*" } echo = true }
+route prefix   { match { path = "/a/*" } echo = true }
+route shadowed { match { path = "/a/b" } echo = true }
+route hostless { match { path = "/h/*" } echo = true }
+route health   { match { path = "/health" } respond { status = 200  body = "fine\\n" } }
+route gone     { match { path = "/gone" } respond { status = 410  content_type = "text/html" } }
+route empty    { match { path = "/empty" } respond { status = 204 } }
+"""
+
+# target, Host header: route, None for none
+CHOICES = {
+    "exact": ("/a", "x", "exact"),
+    "query-does-not-count": ("/a?b=/c", "x", "exact"),
+    "prefix-slash": ("/a/", "x", "prefix"),
+    "prefix": ("/a/c/d", "x", "prefix"),
+    "first-of-two": ("/a/b", "x", "prefix"),
+    "longer-name": ("/ab", "x", None),
+    "case-of-path-counts": ("/A", "x", None),
+    "trailing-slash-counts": ("/gone/", "x", None),
+    "host": ("/h/1", "play.example", "host"),
+    "host-in-capitals": ("/h/1", "PLAY.EXAMPLE", "host"),
+    "host-with-port": ("/h/1", "play.example:8080", "host"),
+    "other-host": ("/h/1", "other.example", "hostless"),
+    "longer-host": ("/h/1", "play.example.org", "hostless"),
+    "absolute-form-wins-over-host": ("http://play.example/h/1", "other.example", "host"),
+    "dot-segments": ("/a/../gone", "x", None),
+    "encoded-dot-segments": ("/a/%2e%2E/gone", "x", None),
+    "single-dot": ("/./a", "x", None),
+    "dots-in-a-name": ("/a/..b", "x", "prefix"),
+    "root": ("/", "x", None),
+}
+
+
+@pytest.fixture(scope="module")
+def daemon(module_sluiced):
+    return module_sluiced(CONFIG)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choice(daemon, name):
+    target, host, route = CHOICES[name]
+    logged = len(daemon.access_log())
+    with ws_raw.dial(daemon.address()) as stream:
+        stream.send(request(target, host=host))
+        head = stream.read_head()
+        assert head.status == (101 if route else 404)
+    row = daemon.access_log(logged + 1)[-1]
+    assert row["route"] == route
+
+
+def ask(daemon, data):
+    with ws_raw.dial(daemon.address()) as stream:
+        stream.send(data)
+        stream.shutdown_write()
+        head = stream.read_head()
+        return head, stream.read_to_end()
+
+
+def get(path, method="GET"):
+    return f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+def test_respond_answers_plain_requests(daemon):
+    logged = len(daemon.access_log())
+    head, body = ask(daemon, get("/health"))
+    assert (head.status, body) == (200, b"fine\n")
+    assert head.get("Content-Length") == "5" and head.get("Connection") == "close"
+    assert head.get("Content-Type").startswith("text/plain")
+    row = daemon.access_log(logged + 1)[-1]
+    assert (row["status"], row["reason"], row["route"]) == (200, "response", "health")
+
+
+def test_respond_with_status_and_type(daemon):
+    responses, refusals = daemon.closed("response"), daemon.status()["refused"]
+    head, body = ask(daemon, get("/gone"))
+    assert (head.status, body) == (410, b"")
+    assert head.get("Content-Type") == "text/html"
+    daemon.wait_closed("response", responses + 1)
+    assert daemon.status()["refused"] == refusals
+
+
+def test_respond_to_head_has_no_body(daemon):
+    head, body = ask(daemon, get("/health", "HEAD"))
+    assert (head.status, head.get("Content-Length"), body) == (200, "5", b"")
+
+
+def test_respond_204_has_no_length(daemon):
+    head, body = ask(daemon, get("/empty"))
+    assert (head.status, head.get("Content-Length"), body) == (204, None, b"")
+
+
+def test_respond_to_other_methods(daemon):
+    head, _ = ask(daemon, get("/health", "DELETE"))
+    assert head.status == 405 and head.get("Allow")
+
+
+def test_plain_request_to_a_websocket_route(daemon):
+    head, _ = ask(daemon, get("/a"))
+    assert head.status == 426 and head.get("Upgrade").lower() == "websocket"
