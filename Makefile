@@ -278,8 +278,11 @@ clean: ## remove everything that was built or measured
 	rm -rf build out
 
 help: ## this text
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' \
+		Makefile vmtest/vmtest.mk
 	@echo '  V=1 shows the commands; SAN=1 builds and tests with sanitizers.'
+
+include vmtest/vmtest.mk
 
 # What tools/run-tests asks for.
 .PHONY: list-unit list-fuzz list-lint
