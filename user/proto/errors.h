@@ -37,7 +37,8 @@
 	X(EHTTP_FIELDS_MANY, "too_many_headers", 431, 0, "more headers than the limit")            \
 	/* WebSocket handshake, RFC 6455 s4 */                                                     \
 	X(EWS_UPGRADE, "upgrade_required", 426, 0, "this resource speaks only WebSocket")          \
-	X(EWS_CONNECTION, "bad_connection_header", 400, 0, "Connection must name upgrade")         \
+	X(EWS_CONNECTION, "bad_connection_header", 400, 0,                                         \
+	  "Connection must name upgrade, and at most 32 options")                                  \
 	X(EWS_KEY, "bad_key", 400, 0,                                                              \
 	  "exactly one Sec-WebSocket-Key of 16 bytes in base64 is required")                       \
 	X(EWS_VERSION, "bad_version", 426, 0, "Sec-WebSocket-Version must be 13")                  \

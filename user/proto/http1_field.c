@@ -6,7 +6,9 @@ static const struct http1_field *find_from(const struct http1_head *head, size_t
 					   struct slice name)
 {
 	for (; i < head->n_fields; i++) {
-		if (slice_equal_nocase(head->fields[i].name, name))
+		/* Most peers spell as the RFCs do: the same bytes are the quick answer. */
+		if (slice_equal(head->fields[i].name, name) ||
+		    slice_equal_nocase(head->fields[i].name, name))
 			return &head->fields[i];
 	}
 	return NULL;

@@ -36,7 +36,8 @@ static bool is_key(struct slice s)
 void ws_handshake_accept(const char key[WS_KEY_LEN], char ret_accept[WS_ACCEPT_LEN + 1])
 {
 	char text[WS_KEY_LEN + sizeof(ACCEPT_SUFFIX) - 1];
-	uint8_t digest[SHA_DIGEST_LENGTH];
+	/* Zero without memory for OpenSSL's context: the peer refuses that, and learns nothing. */
+	uint8_t digest[SHA_DIGEST_LENGTH] = {0};
 
 	memcpy(text, key, WS_KEY_LEN);
 	memcpy(text + WS_KEY_LEN, ACCEPT_SUFFIX, sizeof(ACCEPT_SUFFIX) - 1);
@@ -72,12 +73,17 @@ static bool skip_char(struct slice *s, char c)
 	return true;
 }
 
+static bool is_delimiter(char c)
+{
+	return c == '=' || c == ';' || c == ' ' || c == '\t';
+}
+
 static bool take_token(struct slice *s, struct slice *ret_token)
 {
 	size_t len = 0;
 
 	skip_spaces(s);
-	while (len < s->len && !memchr("=; \t", s->ptr[len], 4))
+	while (len < s->len && !is_delimiter(s->ptr[len]))
 		len++;
 	*ret_token = (struct slice){s->ptr, len};
 	s->ptr += len;
@@ -120,7 +126,30 @@ static bool parse_extension(struct slice s, struct slice *ret_name)
 	return s.len == 0;
 }
 
-/* ---- what a client asks for ---------------------------------------------------------------- */
+/* ---- both sides ---------------------------------------------------------------------------- */
+
+/*
+ * Whether Connection includes the token "Upgrade". A proxy looks for each of its options among all
+ * fields, so their number is bounded: 16 kB of them would cost milliseconds.
+ */
+static bool connection_upgrades(const struct http1_head *head)
+{
+	const struct http1_field *field = http1_find(head, SLICE_LITERAL("Connection"));
+	bool has_upgrade = false;
+	size_t n = 0;
+
+	for (; field; field = http1_find_next(head, field)) {
+		struct slice rest = field->value, option;
+
+		while (http1_list_next(&rest, &option)) {
+			if (++n > WS_CONNECTION_MAX)
+				return false;
+			if (slice_equal_nocase(option, SLICE_LITERAL("Upgrade")))
+				has_upgrade = true;
+		}
+	}
+	return has_upgrade;
+}
 
 /* The value of a field that stands there once, or an empty slice. */
 static struct slice only_value(const struct http1_head *head, struct slice name)
@@ -131,6 +160,8 @@ static struct slice only_value(const struct http1_head *head, struct slice name)
 		return (struct slice){"", 0};
 	return field->value;
 }
+
+/* ---- what a client asks for ---------------------------------------------------------------- */
 
 /* s4.1 item 10: tokens, all unique. s11.3.4: the field MAY appear several times in a request. */
 static int take_protocols(const struct http1_head *head, struct ws_upgrade *u)
@@ -191,7 +222,7 @@ int ws_handshake_check_request(const struct http1_head *head, struct ws_upgrade 
 	if (head->is_chunked || head->content_length > 0)
 		return -EHTTP_BODY;
 	/* item 4: Connection includes the token "Upgrade" */
-	if (!http1_list_has(head, SLICE_LITERAL("Connection"), SLICE_LITERAL("Upgrade")))
+	if (!connection_upgrades(head))
 		return -EWS_CONNECTION;
 	/* item 6, s11.3.5 (once); ahead of the key, which another version may not have */
 	if (!slice_equal(only_value(head, SLICE_LITERAL("Sec-WebSocket-Version")),
@@ -280,7 +311,7 @@ int ws_handshake_check_response(const struct http1_head *head, const char key[WS
 				SLICE_LITERAL("websocket")))
 		return -EUP_UPGRADE;
 	/* step 3 */
-	if (!http1_list_has(head, SLICE_LITERAL("Connection"), SLICE_LITERAL("Upgrade")))
+	if (!connection_upgrades(head))
 		return -EUP_UPGRADE;
 	/* step 4, s11.3.3 (once) */
 	ws_handshake_accept(key, accept);

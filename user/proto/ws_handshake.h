@@ -12,6 +12,7 @@
 #define WS_ACCEPT_LEN     28 /* base64 of a SHA-1 */
 #define WS_PROTOCOLS_MAX  32
 #define WS_EXTENSIONS_MAX 16
+#define WS_CONNECTION_MAX 32 /* names in Connection; a proxy looks for each among the fields */
 
 /* What a valid upgrade request asks for; slices point into the request head. */
 struct ws_upgrade {

@@ -53,7 +53,7 @@ static void add_named(const struct http1_head *head, struct slice name, struct f
 	}
 }
 
-/* RFC 9110 s7.6.1: what Connection names MUST be removed. One walk, however long the list is. */
+/* RFC 9110 s7.6.1: what Connection names MUST be removed. (WS_CONNECTION_MAX bounds the work.) */
 static struct field_set nominated(const struct http1_head *head)
 {
 	const struct http1_field *field = http1_find(head, SLICE_LITERAL("Connection"));

@@ -277,6 +277,10 @@ static void request__lists_are_bounded(void **state)
 {
 	struct ws_upgrade upgrade;
 
+	/* One of them in a field of its own. */
+	assert_int_equal(check_list("Connection", WS_CONNECTION_MAX - 1, &upgrade), 0);
+	assert_int_equal(check_list("Connection", WS_CONNECTION_MAX, &upgrade), -EWS_CONNECTION);
+
 	assert_int_equal(check_list("Sec-WebSocket-Protocol", WS_PROTOCOLS_MAX, &upgrade), 0);
 	assert_int_equal(upgrade.n_protocols, WS_PROTOCOLS_MAX);
 	assert_slice(upgrade.protocols[WS_PROTOCOLS_MAX - 1], "x31");
