@@ -172,8 +172,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_file(data, size);
 		return 0;
 	}
-	text = strndup((const char *)data, size);
+	text = malloc(size + 1);
 	CHECK(text);
+	memcpy(text, data, size);
+	text[size] = '\0';
 	r = load(text, &error);
 	if (!strchr(text, '\r')) {
 		dos = with_dos_lines(text);

@@ -160,30 +160,37 @@ static void blank(char *p, const char *end)
 
 static int skip_block_comment(struct scanner *s)
 {
-	char *close = strstr(s->p + 2, "*/");
+	char *close = s->p + 2;
+	uint32_t n_lines = 0;
 
-	if (!close)
-		return fail(s, "a comment is not closed: expected \"*/\"");
-	for (const char *p = s->p; p < close; p++)
-		s->line += *p == '\n';
+	for (; close[0] != '*' || close[1] != '/'; close++) {
+		if (close == s->end)
+			return fail(s, "a comment is not closed: expected \"*/\"");
+		n_lines += *close == '\n';
+	}
 	blank(s->p, close + 2);
 	s->p = close + 2;
+	s->line += n_lines;
 	return 0;
+}
+
+static void skip_line_comment(struct scanner *s)
+{
+	while (s->p < s->end && *s->p != '\n')
+		*s->p++ = ' ';
 }
 
 /* Comments are blanked on the way: libconfuse never meets one. */
 static int skip_blanks(struct scanner *s)
 {
 	for (;;) {
-		s->p += strspn(s->p, " \t");
-		if (*s->p == '\n') {
+		if (*s->p == ' ' || *s->p == '\t') {
+			s->p++;
+		} else if (*s->p == '\n') {
 			s->line++;
 			s->p++;
 		} else if (*s->p == '#' || (s->p[0] == '/' && s->p[1] == '/')) {
-			char *line_end = s->p + strcspn(s->p, "\n");
-
-			blank(s->p, line_end);
-			s->p = line_end;
+			skip_line_comment(s);
 		} else if (s->p[0] == '/' && s->p[1] == '*') {
 			int r = skip_block_comment(s);
 
@@ -196,11 +203,19 @@ static int skip_blanks(struct scanner *s)
 }
 
 /* Fewer characters than libconfuse takes for a word: none has a meaning of its own there. */
+static const bool is_word_character[UINT8_MAX + 1] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['_'] = true, ['.'] = true,
+    [':'] = true,         ['/'] = true,         ['@'] = true,         ['%'] = true, ['~'] = true,
+    ['-'] = true,         ['['] = true,         [']'] = true,
+};
+
 static size_t word_len(const char *p)
 {
-	return strspn(p, "abcdefghijklmnopqrstuvwxyz"
-			 "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			 "0123456789_.:/@%~-[]");
+	size_t len = 0;
+
+	while (is_word_character[(unsigned char)p[len]])
+		len++;
+	return len;
 }
 
 static bool is_escape(char c, char quote)
@@ -340,7 +355,7 @@ static int check_title(const struct scanner *s)
 
 	if (!s->title.ptr)
 		return 0;
-	while (len < s->title.len && word_len(&s->title.ptr[len]) > 0 &&
+	while (len < s->title.len && is_word_character[(unsigned char)s->title.ptr[len]] &&
 	       !strchr(":/@%~[]", s->title.ptr[len]))
 		len++;
 	if (len == s->title.len && len >= 1 && len <= CONFIG_NAME_MAX)
