@@ -100,12 +100,19 @@ struct line {
 	size_t len; /* of message */
 };
 
+/* Of UTF-8: a byte that does not begin a character. */
+static bool is_continuation(char byte)
+{
+	return ((uint8_t)byte & 0xc0) == 0x80;
+}
+
 /* Shortens the message to at most @len bytes and the mark, and never inside a character. */
 static void cut_message(struct line *line, size_t len)
 {
 	static const char mark[] = CUT_MARK;
 
-	while (len > 0 && ((uint8_t)line->message[len] & 0xc0) == 0x80)
+	/* A character has at most three of these; what has more is not UTF-8. */
+	for (int i = 0; i < 3 && is_continuation(line->message[len]) && len > 0; i++)
 		len--;
 	memcpy(line->message + len, mark, sizeof(mark));
 	line->len = len + strlen(mark);

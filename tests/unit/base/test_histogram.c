@@ -120,16 +120,17 @@ static int compare_u64(const void *a, const void *b)
 static void quantile__is_near_the_sorted_values(void **state)
 {
 	static uint64_t values[10007];
+	const size_t n = ARRAY_SIZE(values);
 	struct random_fast random;
 
 	random_fast_seed(&random, 1);
-	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+	for (size_t i = 0; i < n; i++) {
 		values[i] = random_fast_next(&random) >> random_fast_below(&random, 64);
 		histogram_record(&h, values[i]);
 	}
-	qsort(values, ARRAY_SIZE(values), sizeof(values[0]), compare_u64);
+	qsort(values, n, sizeof(values[0]), compare_u64);
 	for (size_t i = 0; i < ARRAY_SIZE(quantiles); i++) {
-		double exact_rank = quantiles[i] * ARRAY_SIZE(values);
+		double exact_rank = quantiles[i] * (double)n;
 		size_t rank = (size_t)exact_rank;
 		uint64_t wanted, got = histogram_quantile(&h, quantiles[i]);
 
@@ -137,7 +138,7 @@ static void quantile__is_near_the_sorted_values(void **state)
 		wanted = values[rank - 1];
 		assert_true(got >= wanted && got - wanted <= wanted / 64);
 	}
-	assert_true(histogram_quantile(&h, 1) == values[ARRAY_SIZE(values) - 1]);
+	assert_true(histogram_quantile(&h, 1) == values[n - 1]);
 }
 
 static void quantile__is_at_most_max(void **state)

@@ -70,11 +70,11 @@ static void for_each_safe__may_free_the_current_one(void **state)
 	int n = 0;
 
 	list_init(&head);
-	for (char letter = 'a'; letter <= 'e'; letter++) {
+	for (int i = 0; i < 5; i++) {
 		struct item *item = malloc(sizeof(*item));
 
 		assert_non_null(item);
-		item->letter = letter;
+		item->letter = (char)('a' + i);
 		list_append(&head, &item->node);
 	}
 	list_for_each_safe (node, &head) {

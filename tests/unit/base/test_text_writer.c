@@ -272,7 +272,9 @@ static size_t unescape(const char *json, size_t len, char *ret_text)
 
 	assert_true(len >= 2 && json[0] == '"' && json[len - 1] == '"');
 	for (size_t i = 1; i < len - 1; i++) {
-		unsigned int code_point;
+		char hex[5] = {0};
+		uint32_t code_point;
+		char *end;
 
 		/* RFC 8259 s7: these must not stand as they are. */
 		assert_true((uint8_t)json[i] >= 0x20 && json[i] != '"' && json[i] != 0x7f);
@@ -282,8 +284,10 @@ static size_t unescape(const char *json, size_t len, char *ret_text)
 		}
 		i++;
 		if (json[i] == 'u') {
-			assert_int_equal(sscanf(json + i + 1, "%4x", &code_point), 1);
-			assert_true(code_point < 0xa0);
+			assert_true(i + 4 < len);
+			memcpy(hex, json + i + 1, 4);
+			code_point = (uint32_t)strtoul(hex, &end, 16);
+			assert_true(end == hex + 4 && code_point < 0xa0);
 			out += encode(code_point, (uint8_t *)ret_text + out);
 			i += 4;
 		} else {
