@@ -273,6 +273,28 @@ static void feed__finds_each_place_in_long_ascii(void **state)
 	}
 }
 
+/* What is open at the end of a piece, or of a block within, is not forgotten over ASCII. */
+static void feed__closes_characters_before_skipping(void **state)
+{
+	static const char *const open[] = {"\xc3", "\xe2", "\xe2\x82", "\xf0\x9f\x98"};
+	uint8_t text[160];
+
+	for (size_t o = 0; o < ARRAY_SIZE(open); o++) {
+		for (size_t before = 0; before < 70; before++) {
+			size_t len = 0;
+
+			/* Not ASCII at first, so that blocks are counted from there. */
+			while (len < before / 2 * 2)
+				len += encode(0xe9, text + len);
+			memset(text + len, 'a', sizeof(text) - len);
+			len += before % 2;
+			memcpy(text + len, open[o], strlen(open[o]));
+			check_whole(text, sizeof(text));
+			check_splits(text, len + 50);
+		}
+	}
+}
+
 static size_t put_character(struct random_fast *r, uint8_t *text)
 {
 	static const uint32_t tops[] = {0x80, 0x80, 0x800, 0x10000, 0x110000};
@@ -342,6 +364,7 @@ int main(void)
 	    cmocka_unit_test(feed__judges_strings_of_4_and_5_bytes),
 	    cmocka_unit_test(feed__is_the_same_at_every_split),
 	    cmocka_unit_test(feed__finds_each_place_in_long_ascii),
+	    cmocka_unit_test(feed__closes_characters_before_skipping),
 	    cmocka_unit_test(feed__agrees_on_random_text_in_random_pieces),
 	    cmocka_unit_test(feed__needs_no_place_for_the_offset),
 	};
