@@ -147,7 +147,7 @@ build/fuzz/libsluice.a: $(FUZZ_LIB_OBJS)
 
 build/fuzz/%: tests/fuzz/%.c build/fuzz/libsluice.a
 	$(call say,FUZZ,$@)
-	$(Q)$(CLANG) $(CPPFLAGS) -Itests $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< \
+	$(Q)$(CLANG) $(CPPFLAGS) -Itests $(FUZZ_CFLAGS) -MMD -MP -MF $@.d -fsanitize=fuzzer -o $@ $< \
 		build/fuzz/libsluice.a $(PKG_LIBS) -pthread
 
 .PHONY: fuzz-bins

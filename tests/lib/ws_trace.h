@@ -21,6 +21,7 @@ struct ws_trace {
 	uint8_t *message; /* the open one */
 	size_t message_len;
 	uint8_t message_opcode, message_rsv;
+	uint16_t close_code;
 	bool in_message;
 };
 
@@ -37,6 +38,7 @@ static inline void ws_trace_reset(struct ws_trace *t)
 	free(t->message);
 	t->message = NULL;
 	t->message_len = t->len = 0;
+	t->close_code = 0;
 	t->in_message = false;
 	t->text[0] = 0;
 }
@@ -80,6 +82,29 @@ static inline void ws_trace_add_event(struct ws_trace *t, const char *name, cons
 	ws_trace_add(t, ")");
 }
 
+/* Decodes code points, which is not how proto/utf8.c does it. */
+static inline bool ws_trace_is_utf8(const uint8_t *text, size_t len)
+{
+	static const uint32_t lowest[] = {0, 0x80, 0x800, 0x10000};
+
+	for (size_t i = 0; i < len;) {
+		uint32_t b = text[i++], point;
+		size_t more = b < 0x80 ? 0 : b < 0xe0 ? 1 : b < 0xf0 ? 2 : 3;
+
+		if ((b >= 0x80 && b < 0xc0) || b >= 0xf8 || more > len - i)
+			return false;
+		point = more ? b & (0x3fu >> more) : b;
+		for (size_t n = 0; n < more; n++, i++) {
+			if ((text[i] & 0xc0) != 0x80)
+				return false;
+			point = point << 6 | (text[i] & 0x3f);
+		}
+		if (point < lowest[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+			return false;
+	}
+	return true;
+}
+
 static inline void ws_trace_data(struct ws_trace *t, const struct ws_event *event)
 {
 	static const char *const names[] = {[WS_OP_TEXT] = "text", [WS_OP_BINARY] = "binary"};
@@ -98,6 +123,8 @@ static inline void ws_trace_data(struct ws_trace *t, const struct ws_event *even
 	memcpy(t->message + t->message_len, event->data, event->len);
 	t->message_len += event->len;
 	if (event->is_last) {
+		ws_trace_require(event->opcode == WS_OP_BINARY || event->rsv ||
+				 ws_trace_is_utf8(t->message, t->message_len));
 		ws_trace_add_event(t, names[event->opcode], t->message, t->message_len);
 		t->in_message = false;
 		t->message_len = 0;
@@ -108,6 +135,13 @@ static inline void ws_trace_close(struct ws_trace *t, const struct ws_event *eve
 {
 	char name[32];
 
+	ws_trace_require(event->close_code / 1000 == 3 || event->close_code / 1000 == 4 ||
+			 (event->close_code >= 1000 && event->close_code <= 1014 &&
+			  (event->close_code < 1004 || event->close_code > 1006)) ||
+			 (event->close_code == 0 && event->len == 0));
+	ws_trace_require(event->len <= WS_CONTROL_MAX - 2);
+	ws_trace_require(ws_trace_is_utf8(event->data, event->len));
+	t->close_code = event->close_code;
 	snprintf(name, sizeof(name), "close[%u]", event->close_code);
 	ws_trace_add_event(t, name, event->data, event->len);
 }
