@@ -38,10 +38,8 @@ static void u64__takes_digits_only(void **state)
 	    {"18446744073709551616", -ERANGE, 0},
 	    {"18446744073709551620", -ERANGE, 0},
 	    {"184467440737095516150", -ERANGE, 0},
+	    /* 2^64 + 2^63 after the multiplication has wrapped: looks small again. */
 	    {"27670116110564327424", -ERANGE, 0},
-	    /* 2^64 and more digits: what has wrapped to 0 stays too large. */
-	    {"1844674407370955161600", -ERANGE, 0},
-	    {"1844674407370955161601", -ERANGE, 0},
 	    {"99999999999999999999999999999999999999999", -ERANGE, 0},
 	    {"", -EINVAL, 0},
 	    {" 1", -EINVAL, 0},
