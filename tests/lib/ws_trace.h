@@ -217,6 +217,7 @@ static inline ssize_t ws_trace_feed(struct ws_trace *t, uint8_t *data, size_t le
 			ws_trace_require(event.data + event.len == data + done + n);
 		}
 		ws_trace_require(n > 0 || event.kind == WS_EVENT_NONE);
+		ws_trace_require(event.data || event.kind == WS_EVENT_NONE);
 		if (n == 0)
 			return (ssize_t)done;
 		ws_trace_event(t, &event);

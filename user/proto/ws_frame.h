@@ -44,12 +44,12 @@ struct ws_frame_header {
  * @allowed_rsv: WS_RSV_MASK bits that negotiated extensions use
  * @ret_header: written only when the result is > 0
  *
- * Errors are reported as early as the bytes show them. Mask direction (s5.1) is the caller's to
- * check.
+ * Errors are reported as early as the bytes show them, and in one byte in the order RSV, OPCODE,
+ * CONTROL. Mask direction (s5.1) is the caller's to check.
  *
- * Return: bytes consumed (2..14), 0 if more input is needed, or -EWS_RSV, -EWS_OPCODE,
- * -EWS_LENGTH (not minimal, or top bit set), -EWS_CONTROL (long or fragmented; RSV bits on a
- * control frame are -EWS_RSV).
+ * Return: bytes consumed (2..14), 0 if more input is needed, or -EWS_RSV (also any bit on a control
+ * frame, and RSV1 on a continuation, RFC 7692 s6.1), -EWS_OPCODE, -EWS_LENGTH (not minimal, or top
+ * bit set), -EWS_CONTROL (long or fragmented).
  */
 ssize_t ws_frame_header_decode(const uint8_t *buf, size_t len, uint8_t allowed_rsv,
 			       struct ws_frame_header *ret_header);
@@ -73,7 +73,8 @@ bool ws_close_code_is_valid(uint16_t code);
 /**
  * ws_close_encode() - a whole Close frame
  * @mask: NULL for a server's frame, else the 4 bytes of a client's
- * @reason: UTF-8, cut at 123 bytes on a character boundary; may be empty
+ * @reason: cut at 123 bytes on a character boundary, and in front of what is not UTF-8; may be
+ * empty
  *
  * Return: bytes written, at most WS_CLOSE_FRAME_MAX. Code 0 writes an empty Close.
  */

@@ -29,7 +29,7 @@ static void end_message(struct ws_receiver *r)
 	r->message_bytes = 0;
 }
 
-/* Return: bytes of the header, 0 if it is incomplete, or -errno */
+/* Return: bytes of the header, 0 if it is incomplete, or -errno; @len >= 1 */
 static ssize_t begin_frame(struct ws_receiver *r, const uint8_t *buf, size_t len)
 {
 	struct ws_frame_header h;
@@ -37,7 +37,7 @@ static ssize_t begin_frame(struct ws_receiver *r, const uint8_t *buf, size_t len
 	int error;
 
 	/* RFC 6455 s5.5.1: after a Close frame the peer MUST NOT send any more (data) frames. */
-	if (r->is_closed && len > 0)
+	if (r->is_closed)
 		return -EWS_AFTER_CLOSE;
 	n = ws_frame_header_decode(buf, len, r->allowed_rsv, &h);
 	if (n <= 0)

@@ -31,7 +31,7 @@ struct ws_event {
 	uint8_t rsv;         /* DATA: WS_RSV_MASK bits of the message's first frame */
 	uint16_t close_code; /* CLOSE: 0 if the frame had no payload (1005, s7.1.5) */
 	const uint8_t *data; /* unmasked; into the caller's buffer, or into the receiver for control
-			      * frames. Valid until the next call */
+			      * frames. Valid until the next call; NULL only with NONE */
 	size_t len;          /* CLOSE: of the reason text */
 };
 
