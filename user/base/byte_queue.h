@@ -10,7 +10,7 @@ struct byte_queue {
 	uint8_t *data;  /* owned; NULL while empty */
 	uint32_t head;  /* offset of the first unread byte */
 	uint32_t len;   /* unread bytes */
-	uint32_t cap;   /* bytes allocated */
+	uint32_t cap;   /* bytes allocated, up to half a limit more than the limit */
 	uint32_t limit; /* most bytes that may be unread at once, <= 2^31 */
 };
 

@@ -22,7 +22,7 @@ struct mail {
 struct mailbox; /* opaque, cache-line padded */
 
 /**
- * mailbox_new() - a mailbox of @capacity (rounded up to a power of two, 2..2^20) mails
+ * mailbox_new() - a mailbox of @capacity mails (1..2^20, rounded up to a power of two from 2 on)
  *
  * Return: 0 and an owned box; -EINVAL, -ENOMEM, or eventfd(2)'s error.
  */
@@ -38,9 +38,9 @@ int mailbox_post(struct mailbox *box, const struct mail *mail);
 int mailbox_fd(const struct mailbox *box);
 
 /**
- * mailbox_run() - consumer only: clear the wakeup and run up to @budget mails
+ * mailbox_run() - consumer only: run up to @budget mails; clears the wakeup once none is left
  *
- * Return: mails run. If more are left the fd stays (or becomes) readable, so a budget never
- * strands a mail.
+ * Return: mails run. If more are left the fd is readable or about to be, so a budget never strands
+ * a mail. A call without a wakeup is harmless, as is a wakeup for nothing.
  */
 size_t mailbox_run(struct mailbox *box, size_t budget);

@@ -4,7 +4,11 @@
 #pragma once
 #include "base/std.h"
 
-/** random_secure() - from getrandom(2), buffered per thread; aborts if the kernel has none */
+/**
+ * random_secure() - from getrandom(2); aborts if the kernel has none
+ *
+ * Buffered per thread; a forked child does not inherit the buffer.
+ */
 void random_secure(void *ret_bytes, size_t len);
 
 /* xoshiro256** (Blackman and Vigna): fast, seedable, repeatable; not for secrets. */
