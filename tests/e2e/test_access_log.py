@@ -2,6 +2,7 @@
 """One JSON line for each connection at its end, with exact figures; and the log on stderr."""
 
 import json
+import os
 import re
 import signal
 
@@ -117,6 +118,28 @@ def test_on_standard_output(sluiced):
         pass
     row = json.loads(daemon.process.wait_line())
     assert list(row) == KEYS
+
+
+def test_reader_that_does_not_keep_up_costs_lines_only(sluiced, directory):
+    """A pipe that nobody empties: lines are lost and counted, connections are served."""
+    fifo = directory / "access.fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        daemon = sluiced(f'log {{ access = "{fifo}" }}\n' + ECHO_CONFIG)
+        count = 0
+        while daemon.status()["access_log_dropped"] == 0:
+            for _ in range(50):
+                with ws_raw.connect(daemon.address()) as stream:
+                    stream.send(ws_raw.frame(ws_raw.TEXT, "served"))
+                    stream.expect_frame(ws_raw.TEXT, "served")
+                count += 1
+        assert count < 5000
+        daemon.wait_live(0)
+        text = os.read(reader, 1 << 20)
+        assert all(json.loads(line) for line in text.splitlines()) and text.endswith(b"\n")
+    finally:
+        os.close(reader)
 
 
 def test_off_by_default(sluiced):

@@ -12,7 +12,7 @@ import pytest
 
 from lib import env, ws_raw
 from lib.daemon import proxy_config
-from lib.endpoint import RawEndpoint
+from lib.endpoint import RawEndpoint, tunnel
 from lib.ws_raw import response_101
 
 
@@ -266,6 +266,15 @@ def test_all_endpoints_refuse(sluiced, refusing_address):
         client.send(ws_raw.request("/x"))
         expect_refusal(client, 502, "endpoint_connect_failed")
     expect_logged(daemon, 502, "endpoint_connect_failed")
+
+
+def test_endpoint_on_ipv6(sluiced):
+    with RawEndpoint(host="::1") as endpoint:
+        daemon = sluiced(proxy_config(endpoint.address))
+        client, server = tunnel(daemon, endpoint)
+        with client:
+            server.send(ws_raw.server_frame(ws_raw.TEXT, "six"))
+            client.expect_frame(ws_raw.TEXT, "six")
 
 
 @pytest.mark.parametrize("piece", [1, 3, 1000])

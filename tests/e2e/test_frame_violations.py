@@ -247,3 +247,20 @@ def test_rsv1_belongs_to_a_negotiated_extension(sluiced, endpoint, side, is_offe
             # RFC 7692 s6.1: only the first frame of a message carries it, and no control frame.
             one.send(through.frame(side, PING, b"", rsv=ws_raw.RSV1))
         other.expect_close(1002)
+
+
+@pytest.mark.parametrize(
+    "name", ["frame-over-limit", "frame-of-2^62", "message-over-limit"], ids=lambda name: name
+)
+def test_limits_hold_for_echo_too(sluiced, name):
+    reason, code, frames = VIOLATIONS[name]
+    limits = f"max_frame = {MAX_FRAME}b  max_message = {MAX_MESSAGE}b"
+    daemon = sluiced(f'route e {{ match {{ path = "/echo" }} echo = true  {limits} }}')
+    with ws_raw.connect(daemon.address()) as client:
+        for opcode, size in ((BINARY, MAX_FRAME), (TEXT, 0)):
+            client.send(ws_raw.frame(opcode, bytes(size)))
+            client.expect_frame(opcode, bytes(size))
+        client.send(b"".join(ws_raw.frame(opcode, data, **opt) for opcode, data, opt in frames))
+        client.expect_close(code)
+        client.expect_end()
+    assert daemon.access_log(1)[0]["reason"] == reason

@@ -7,6 +7,7 @@ test_rfc6455_*.py.)
 
 import json
 import os
+import threading
 import time
 
 import pytest
@@ -175,6 +176,42 @@ def test_refusal(daemon, bystander, name, piece):
     assert_echoes(bystander)
 
 
+def padded(length):
+    """A request head of exactly @length bytes."""
+    return with_lines("X: " + "x" * (length - len(with_lines("X: "))))
+
+
+def test_limits_are_inclusive(daemon):
+    few = MAX_HEADERS - request().count(b": ")
+    for data in (
+        request("/echo?" + "a" * (MAX_TARGET - len("/echo?"))),
+        padded(MAX_HEAD),
+        with_lines(*["X: 1"] * few),
+    ):
+        with ws_raw.dial(daemon.address()) as stream:
+            stream.send(data)
+            ws_raw.check_101(stream)
+    for data, status in (
+        (request("/echo?" + "a" * (MAX_TARGET + 1 - len("/echo?"))), 414),
+        (padded(MAX_HEAD + 1), 431),
+        (with_lines(*["X: 1"] * (few + 1)), 431),
+    ):
+        with ws_raw.dial(daemon.address()) as stream:
+            stream.send(data)
+            assert stream.read_head().status == status
+
+
+def test_refused_client_that_goes_on_sending_is_ended(daemon):
+    """It is read for a while, so that it sees the answer, but not for ever."""
+    with ws_raw.dial(daemon.address()) as stream:
+        stream.send(request("/nowhere"))
+        assert stream.read_head().status == 404
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            while True:
+                stream.send(bytes(1000))
+                time.sleep(0.01)
+
+
 def test_access_log_tells_refusals(daemon):
     before = len(daemon.access_log())
     with ws_raw.dial(daemon.address()) as stream:
@@ -277,6 +314,24 @@ def test_early_frames_wait_for_the_upgrade(sluiced, endpoint):
         assert server.is_silent()
         server.send(ws_raw.response_101(head.get("Sec-WebSocket-Key")))
         assert server.read_exactly(len(early)) == early
+        ws_raw.check_101(client)
+
+
+def test_more_early_frames_than_the_gateway_holds(sluiced, endpoint):
+    """They wait in the client until the endpoint has upgraded; none is lost or reordered."""
+    daemon = sluiced(proxy_config(endpoint.address))
+    early = b"".join(ws_raw.frame(ws_raw.BINARY, b"%6d" % i * 1000) for i in range(500))
+    before = daemon.rss_kb()
+    with ws_raw.dial(daemon.address()) as client:
+        sender = threading.Thread(target=client.send, args=(request("/x") + early,))
+        sender.start()
+        server = endpoint.accept()
+        head = server.read_head()
+        assert server.is_silent()
+        assert daemon.rss_kb() - before < 1024 * (8 if env.SANITIZED else 1)
+        server.send(ws_raw.response_101(head.get("Sec-WebSocket-Key")))
+        assert server.read_exactly(len(early)) == early
+        sender.join()
         ws_raw.check_101(client)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an idle proxied connection costs, and that it is given back."""
+"""What idle connections and unfinished messages cost at most, and that it is given back."""
 
 import asyncio
 import resource
@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from lib import env, ws_raw
-from lib.daemon import proxy_config
+from lib.daemon import ECHO_CONFIG, proxy_config
 
 MOST_KB_EACH = 8
 
@@ -82,3 +82,33 @@ def test_idle_connections(sluiced, many_descriptors):
         second_kb = round_trip()
         assert second_kb - first_kb < 0.1 * (first_kb - idle_kb) + 256
         assert daemon.open_fds() == fds
+
+
+def test_messages_under_assembly_share_one_limit(sluiced):
+    """Who would go over it is sent away; the others keep what they have."""
+    daemon = sluiced("limits { message_memory = 1mb  close_timeout = 1s }\n" + ECHO_CONFIG)
+    part = bytes(300_000)
+    held = [ws_raw.connect(daemon.address()) for _ in range(3)]
+    try:
+        for stream in held:
+            stream.send(ws_raw.frame(ws_raw.BINARY, part, fin=False))
+        env.until(
+            lambda: daemon.status()["traffic"]["local"]["bytes_in"] > 3 * len(part),
+            "all parts to have arrived",
+        )
+        with ws_raw.connect(daemon.address()) as greedy:
+            greedy.send(ws_raw.frame(ws_raw.BINARY, part, fin=False))
+            greedy.expect_close(1013)
+            greedy.shutdown_write()
+            greedy.expect_end()
+        daemon.wait_closed("out_of_memory", 1)
+        for stream in held:
+            stream.send(ws_raw.frame(ws_raw.CONTINUATION, b"end"))
+            stream.expect_frame(ws_raw.BINARY, part + b"end")
+        # What they used is free again.
+        held[0].send(ws_raw.frame(ws_raw.BINARY, 3 * part, fin=False))
+        held[0].send(ws_raw.frame(ws_raw.CONTINUATION, b""))
+        held[0].expect_frame(ws_raw.BINARY, 3 * part)
+    finally:
+        for stream in held:
+            stream.close()

@@ -8,7 +8,7 @@ import pytest
 
 from lib import env, ws_raw
 from lib.daemon import ECHO_CONFIG, assert_no_sanitizer_report, proxy_config
-from lib.endpoint import tunnel
+from lib.endpoint import RawEndpoint, tunnel
 
 CONFIG = "limits { close_timeout = 1s  stop_timeout = 3s }\n"
 
@@ -72,6 +72,24 @@ def test_peers_that_never_answer_do_not_hold_it(sluiced, endpoint):
         server.expect_close(1001)
         client.expect_end()
         server.expect_end()
+
+
+@pytest.mark.parametrize("deaf", ["client", "endpoint"])
+def test_peers_that_do_not_read_do_not_hold_it(sluiced, deaf):
+    """Output waits in front of the Close, and never leaves."""
+    with RawEndpoint(receive_buffer=4096) as endpoint:
+        daemon = sluiced(CONFIG + proxy_config(endpoint.address))
+        client, server = tunnel(daemon, endpoint, receive_buffer=4096)
+        with client, server:
+            sender, mask = (server, None) if deaf == "client" else (client, b"abcd")
+            sender.sock.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                while True:
+                    sender.send(ws_raw.frame(ws_raw.BINARY, bytes(1 << 20), mask=mask))
+            terminate(daemon)
+            expect_clean_exit(daemon)
+    (row,) = daemon.access_log()
+    assert (row["reason"], row["close_code"]) == ("shutdown", 1001)
 
 
 def test_handshakes_under_way_are_refused(sluiced, endpoint):

@@ -7,7 +7,7 @@ import pytest
 
 from lib import env, ws_raw
 from lib.daemon import proxy_config
-from lib.endpoint import tunnel
+from lib.endpoint import RawEndpoint, tunnel
 
 IDLE_S = 4 if env.IN_VM else 0.8
 CONFIG = "limits { close_timeout = 600ms }\n"
@@ -75,6 +75,21 @@ def test_echo_route_has_it_too(sluiced):
         client.send(ws_raw.close_frame(1001))
         client.expect_end()
     assert daemon.access_log(1)[0]["reason"] == "tunnel_timeout"
+
+
+def test_timeout_while_output_waits_for_a_reader(sluiced):
+    """Nothing moves any more, so it is idle; the Close stays behind what was not read."""
+    with RawEndpoint(receive_buffer=4096) as endpoint:
+        daemon = sluiced(CONFIG + proxy_config(endpoint.address, route="tunnel_timeout = 800ms"))
+        client, server = tunnel(daemon, endpoint)
+        with client, server:
+            client.sock.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                while True:
+                    client.send(ws_raw.frame(ws_raw.BINARY, bytes(1 << 20)))
+            client.sock.settimeout(env.PATIENCE_S)
+            client.expect_close(1001)
+            assert daemon.access_log(1)[0]["reason"] == "tunnel_timeout"
 
 
 @pytest.mark.parametrize("silent", ["client", "endpoint", "both"])

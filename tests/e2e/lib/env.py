@@ -11,7 +11,9 @@ NODE_MODULES = ROOT / "build/node/node_modules"
 NODE_SCRIPTS = ROOT / "tests/e2e/node"
 
 IN_VM = os.environ.get("SCALE") == "vm"
-SANITIZED = (BUILD / "sluiced").is_file() and b"__asan_init" in (BUILD / "sluiced").read_bytes()
+SANITIZED = (BUILD / "sluiced").is_file() and any(
+    mark in (BUILD / "sluiced").read_bytes() for mark in (b"__asan_init", b"__tsan_init")
+)
 
 # Guards against hanging, never asserted upon: a slow machine only waits longer.
 PATIENCE_S = 10 * (6 if IN_VM else 3 if SANITIZED else 1)
