@@ -48,8 +48,8 @@ struct ws_frame_header {
  * CONTROL. Mask direction (s5.1) is the caller's to check.
  *
  * Return: bytes consumed (2..14), 0 if more input is needed, or -EWS_RSV (also any bit on a control
- * frame, and RSV1 on a continuation, RFC 7692 s6.1), -EWS_OPCODE, -EWS_LENGTH (not minimal, or top
- * bit set), -EWS_CONTROL (long or fragmented).
+ * frame, and RSV1 on a continuation where RSV1 alone is allowed, RFC 7692 s6.1), -EWS_OPCODE,
+ * -EWS_LENGTH (not minimal, or top bit set), -EWS_CONTROL (long or fragmented).
  */
 ssize_t ws_frame_header_decode(const uint8_t *buf, size_t len, uint8_t allowed_rsv,
 			       struct ws_frame_header *ret_header);

@@ -189,8 +189,11 @@ static int expected_of_first_byte(unsigned int byte, uint8_t allowed_rsv)
 	bool fin = byte & 0x80;
 
 	switch (byte & 0x0f) {
-	case 0x0: /* RFC 7692 s6.1: RSV1 MUST NOT be set on other fragments than the first */
-		return byte & 0x70 & ~(allowed_rsv & 0x30u) ? -EWS_RSV : 0;
+	case 0x0: /* RFC 7692 s6.1: RSV1 MUST NOT be set on other fragments than the first. Other
+		   * extensions (x-webkit-deflate-frame) have other rules. */
+		if (allowed_rsv == 0x40)
+			allowed_rsv = 0;
+		return byte & 0x70 & ~(unsigned int)allowed_rsv ? -EWS_RSV : 0;
 	case 0x1:
 	case 0x2:
 		return byte & 0x70 & ~(unsigned int)allowed_rsv ? -EWS_RSV : 0;
