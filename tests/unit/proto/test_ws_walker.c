@@ -408,12 +408,12 @@ static void feed__allows_the_bits_of_extensions(void **state)
 	_cleanup_stream_ struct ws_stream *s = ws_stream_new(true);
 	_cleanup_walk_ struct walk *walk = walk_new(s);
 
-	walk->allowed_rsv = WS_RSV1 | 0x20;
+	walk->allowed_rsv = WS_RSV1;
 	ws_stream_text(s, FIN | WS_RSV1 | WS_OP_TEXT, "deflated");
 	ws_stream_text(s, FIN | WS_OP_TEXT, "plain");
 	ws_stream_text(s, WS_RSV1 | WS_OP_BINARY, "deflated");
 	ws_stream_text(s, FIN | WS_OP_PING, "");
-	ws_stream_text(s, 0x20 | WS_OP_CONTINUATION, "");
+	ws_stream_text(s, WS_OP_CONTINUATION, "");
 	walk->frames[WS_KIND_TEXT] = 2;
 	walk->frames[WS_KIND_BINARY] = walk->frames[WS_KIND_CONTINUATION] = 1;
 	walk->frames[WS_KIND_PING] = 1;
@@ -428,6 +428,22 @@ static void feed__allows_the_bits_of_extensions(void **state)
 
 	ws_stream_drop(s);
 	ws_stream_text(s, FIN | 0x10 | WS_OP_CONTINUATION, "");
+	walk_all(walk);
+}
+
+/* Rules of permessage-deflate are not those of extensions that we do not know. */
+static void feed__knows_no_rules_of_unknown_extensions(void **state)
+{
+	_cleanup_stream_ struct ws_stream *s = ws_stream_new(true);
+	_cleanup_walk_ struct walk *walk = walk_new(s);
+
+	walk->allowed_rsv = WS_RSV_MASK;
+	ws_stream_text(s, WS_RSV1 | WS_OP_TEXT, "first");
+	ws_stream_text(s, WS_RSV1 | WS_OP_CONTINUATION, "middle");
+	ws_stream_text(s, FIN | WS_RSV_MASK | WS_OP_CONTINUATION, "last");
+	walk->frames[WS_KIND_TEXT] = 1;
+	walk->frames[WS_KIND_CONTINUATION] = 2;
+	walk->pass = s->len;
 	walk_all(walk);
 }
 
@@ -566,6 +582,7 @@ int main(void)
 	    cmocka_unit_test(feed__limits_do_not_wrap),
 	    cmocka_unit_test(feed__refuses_a_sum_above_64_bits),
 	    cmocka_unit_test(feed__allows_the_bits_of_extensions),
+	    cmocka_unit_test(feed__knows_no_rules_of_unknown_extensions),
 	    cmocka_unit_test(close__code_is_read_from_any_pieces),
 	    cmocka_unit_test(close__may_have_no_code),
 	    cmocka_unit_test(close__is_over_with_its_last_byte),
