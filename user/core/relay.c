@@ -277,6 +277,11 @@ static void send_close(struct connection *c, struct leg *to)
 
 	if (to->is_close_sent)
 		return;
+	/* Behind the end of the other side's stream there is nothing to say, and no way to. */
+	if (to->is_fin_due) {
+		to->is_close_sent = true;
+		return;
+	}
 	if (!ws_walker_at_boundary(&from->walker)) {
 		if (from->saw_eof) { /* it never will */
 			to->is_close_sent = true;
@@ -438,6 +443,11 @@ void relay_begin(struct connection *c, uint8_t allowed_rsv, struct slice from_cl
 	if (from_endpoint.len)
 		walk_and_forward(c, &c->endpoint_leg, (const uint8_t *)from_endpoint.ptr,
 				 from_endpoint.len);
-	if (from_client.len && c->state == CONNECTION_OPEN)
+	if (from_client.len == 0 || connection_is_closed(c))
+		return;
+	/* The endpoint may have broken the rules already; the client's walker goes on from here. */
+	if (c->ops == &closing_ops)
+		walk_closing(c, &c->client, (const uint8_t *)from_client.ptr, from_client.len);
+	else
 		walk_and_forward(c, &c->client, (const uint8_t *)from_client.ptr, from_client.len);
 }
