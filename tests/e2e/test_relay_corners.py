@@ -62,3 +62,15 @@ def test_early_bytes_of_both_sides_while_one_breaks_the_rules(sluiced, endpoint)
         server.expect_close(1002)
         server.close()
     assert daemon.access_log(1)[0]["reason"] == "reserved_opcode"
+
+
+def test_refusal_without_a_body_is_not_waited_for(sluiced, endpoint):
+    """RFC 9110 s15.4.5: a 304 has no body, whatever Content-Length says."""
+    daemon = sluiced(proxy_config(endpoint.address, cluster="upgrade_timeout = 60s"))
+    with ws_raw.dial(daemon.address()) as client:
+        client.send(ws_raw.request("/x"))
+        server = endpoint.accept()
+        server.read_head()
+        server.send(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\nETag: x\r\n\r\n")
+        head = client.read_head()
+        assert (head.status, head.get("ETag")) == (304, "x")

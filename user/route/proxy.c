@@ -173,6 +173,7 @@ static void upgraded(struct connection *c, struct proxy *p, const struct http1_h
 		     const struct ws_upgraded *result, struct slice behind)
 {
 	struct text_writer w;
+	int error;
 
 	text_writer_init(&w, worker_scratch_out(c->worker), WORKER_SCRATCH_OUT);
 	ws_handshake_write_forward_response(&w, head);
@@ -180,8 +181,12 @@ static void upgraded(struct connection *c, struct proxy *p, const struct http1_h
 		answer_failed(c, EUP_LARGE);
 		return;
 	}
-	/* A client that is gone shows when the relay reads from it. */
-	(void)leg_send(&c->client, w.buf, w.len);
+	error = leg_send(&c->client, w.buf, w.len);
+	if (error == -ENOMEM) {
+		connection_end(c, EGW_MEMORY);
+		return;
+	}
+	/* Any other error: a client that is gone shows when the relay reads from it. */
 	relay_begin(c, result->allowed_rsv,
 		    (struct slice){(char *)byte_queue_front(&p->early), byte_queue_len(&p->early)},
 		    behind);
@@ -232,7 +237,8 @@ static bool is_refusal(const struct http1_head *head)
 /* Whether more of a refusal's body should be waited for. */
 static bool wants_body(const struct http1_head *head, size_t body_len)
 {
-	return is_refusal(head) && head->has_content_length &&
+	/* RFC 9112 s6.3: a 304 has none, whatever its Content-Length says. */
+	return is_refusal(head) && head->status != 304 && head->has_content_length &&
 	       head->content_length <= REFUSAL_BODY_MAX && body_len < head->content_length;
 }
 
@@ -295,6 +301,7 @@ static ssize_t skip_interim(struct connection *c, struct proxy *p, const char *d
 	}
 }
 
+/* Without memory for it this refuses, which ends the stage. */
 static void keep_response(struct connection *c, struct proxy *p, const char *data, size_t len,
 			  bool is_kept_already, size_t skip)
 {
@@ -326,10 +333,9 @@ static void take_response(struct connection *c, const char *data, size_t len)
 		return;
 	}
 	if (head_len == 0 || wants_body(&head, len - (size_t)skipped - head_len)) {
+		if (head_len > 0) /* the head is scanned again with its body */
+			p->scan = (struct http1_scan){0};
 		keep_response(c, p, data, len, is_kept, (size_t)skipped);
-		if (head_len > 0)
-			p->scan =
-			    (struct http1_scan){0}; /* the head is scanned again with its body */
 		return;
 	}
 	/* The stage's successor must not free it: its bytes are still needed. */
