@@ -262,6 +262,9 @@ static void linger_on_readable(struct connection *c, struct leg *leg)
 
 	if (n == -EAGAIN || n > 0)
 		return;
+	/* A client that has only said its last word still wants ours. */
+	if (n == 0 && leg_has_output(leg))
+		return;
 	connection_end(c, EEND_EOF);
 }
 

@@ -128,7 +128,7 @@ int leg_send(struct leg *leg, const void *data, size_t len)
 	}
 	error = byte_queue_append(&leg->out, bytes + sent, len - (size_t)sent);
 	if (error < 0)
-		return error;
+		return write_dead(leg, error); /* nothing may follow what is missing now */
 	ev_io_start(loop_of(leg), &leg->on_writable);
 	return 0;
 }

@@ -69,11 +69,11 @@ ssize_t leg_recv(struct leg *leg, void *buf, size_t cap);
 /**
  * leg_send() - write, and queue what the socket does not take
  *
- * Keeps order with what is queued already. On a socket error the leg is write-dead from then on,
- * and its queue is dropped; what was received on it can still be read.
+ * Keeps order with what is queued already. On any error the leg is write-dead from then on, and
+ * its queue is dropped; what was received on it can still be read.
  *
  * Return: 0 (also when write-dead before: the bytes are dropped), -ENOBUFS or -ENOMEM if the
- * queue cannot take the rest, or the -errno of send(2), reported once.
+ * queue cannot take the rest, or the -errno of send(2); reported once.
  */
 int leg_send(struct leg *leg, const void *data, size_t len);
 

@@ -22,7 +22,7 @@ enum stats_direction {
 struct stats {
 	_Alignas(CACHE_LINE) stat_t accepted;
 	stat_t connections[SLUICE_PATH_COUNT]; /* open now, by path; upgraded ones only */
-	stat_t handshaking;                    /* accepted, not yet open, closing or refused */
+	stat_t handshaking;                    /* live ones that were never open */
 	stat_t refused[PROTO_ERROR_COUNT];     /* before the upgrade, by proto_error_index() */
 	stat_t closed[PROTO_ERROR_COUNT];      /* after it */
 	stat_t bytes[SLUICE_PATH_COUNT][STATS_DIRECTIONS]; /* of the WebSocket stream */
