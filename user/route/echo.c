@@ -58,9 +58,14 @@ static bool is_blocked(const struct connection *c, const struct echo *e)
 /* Return: 0, or -errno when the client cannot be written to any more. */
 static int send_bytes(struct connection *c, const void *data, size_t len)
 {
+	int error;
+
 	c->client.bytes_out += len;
 	stat_add(&c->worker->stats->bytes[SLUICE_PATH_LOCAL][STATS_OUT], len);
-	return leg_send(&c->client, data, len);
+	error = leg_send(&c->client, data, len);
+	if (error < 0)
+		connection_set_error(c, error);
+	return error;
 }
 
 static int flush_batch(struct connection *c, struct batch *batch)
@@ -257,12 +262,20 @@ static size_t consume(struct connection *c, struct echo *e, uint8_t *data, size_
 			done += (size_t)n;
 		error = n < 0 ? (int)n : on_event(c, e, &batch, &event);
 	}
-	if (flush_batch(c, &batch) == 0 && error < 0)
+	if (flush_batch(c, &batch) == 0 && error < 0 && !c->client.is_write_dead)
 		fail(c, e, error);
 	stats_add_frames(c->worker->stats, SLUICE_PATH_LOCAL, STATS_IN, before, e->receiver.frames);
 	for (size_t kind = 0; kind < WS_KIND_COUNT; kind++)
 		c->frames_in += e->receiver.frames[kind] - before[kind];
 	return done;
+}
+
+static void begin_closing(struct connection *c)
+{
+	if (c->state != CONNECTION_OPEN)
+		return;
+	connection_set_state(c, CONNECTION_CLOSING);
+	timer_arm(&c->timer, c->config->limits.close_timeout_ms);
 }
 
 /* After input or output: what is due goes out, and reading follows the state of the output. */
@@ -277,6 +290,10 @@ static void settle(struct connection *c, struct echo *e)
 		connection_linger(c);
 		return;
 	}
+	/* A client that does not take our last bytes is not waited for as one that is merely slow.
+	 */
+	if (e->is_finished)
+		begin_closing(c);
 	if (is_blocked(c, e))
 		leg_stop_reading(&c->client);
 	else
@@ -315,6 +332,12 @@ static void touch(struct connection *c)
 		timer_arm(&c->timer, c->route->tunnel_timeout_ms);
 }
 
+static void count_in(struct connection *c, size_t n)
+{
+	c->client.bytes_in += n;
+	stat_add(&c->worker->stats->bytes[SLUICE_PATH_LOCAL][STATS_IN], n);
+}
+
 static void on_readable(struct connection *c, struct leg *leg)
 {
 	struct echo *e = c->stage;
@@ -331,8 +354,7 @@ static void on_readable(struct connection *c, struct leg *leg)
 		connection_end(c, n == 0 ? EEND_EOF : EEND_RESET);
 		return;
 	}
-	leg->bytes_in += (uint64_t)n;
-	stat_add(&c->worker->stats->bytes[SLUICE_PATH_LOCAL][STATS_IN], (uint64_t)n);
+	count_in(c, (size_t)n);
 	touch(c);
 	if (kept) {
 		memcpy(data, byte_queue_front(&e->input), kept);
@@ -363,13 +385,12 @@ static void on_close(struct connection *c, int error, uint16_t code, struct slic
 	if (c->state != CONNECTION_OPEN)
 		return;
 	connection_set_error(c, error);
-	connection_set_state(c, CONNECTION_CLOSING);
+	begin_closing(c);
 	if (!e->is_sending)
 		drop_message(e);
 	queue_close(e, code, text);
 	if (c->close_code == 0)
 		c->close_code = code;
-	timer_arm(&c->timer, c->config->limits.close_timeout_ms);
 	settle(c, e);
 }
 
@@ -438,7 +459,7 @@ void echo_begin(struct connection *c, const struct handshake_request *request)
 
 		assert(request->early.len <= LEG_READ_MAX); /* it came with the head's last read */
 		memmove(data, request->early.ptr, request->early.len);
-		c->client.bytes_in += request->early.len;
+		count_in(c, request->early.len);
 		take(c, e, data, request->early.len);
 	}
 }
