@@ -78,6 +78,6 @@ bool connection_filter_matches(const struct connection_filter *filter, const str
 	       name_matches(filter->listener, c->listener->name) &&
 	       (filter->path < 0 || (c->opened_ns && filter->path == c->path)) &&
 	       (filter->source.family == 0 || source_matches(&filter->source, c)) &&
-	       clock_monotonic_ns() - c->accepted_ns >= filter->older_ms * NS_PER_MS &&
+	       (clock_monotonic_ns() - c->accepted_ns) / NS_PER_MS >= filter->older_ms &&
 	       idle_s * 1000 >= (double)filter->idle_ms;
 }

@@ -23,7 +23,10 @@ static int parse_conn(const json_t *value, struct command_args *ret)
 {
 	const char *text = json_string_value(value);
 
-	return text ? base32_u64_decode(text, &ret->filter.id) : -EINVAL;
+	/* No connection has the id 0, which in a filter means any. */
+	if (!text || base32_u64_decode(text, &ret->filter.id) < 0 || ret->filter.id == 0)
+		return -EINVAL;
+	return 0;
 }
 
 static int parse_route(const json_t *value, struct command_args *ret)
