@@ -5,6 +5,7 @@
 #include "proto/control_message.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 static int connect_to(const char *path, int *ret_fd)
 {
@@ -27,16 +28,36 @@ static int connect_to(const char *path, int *ret_fd)
 	return EXIT_DONE;
 }
 
-static int write_request(FILE *stream, const char *cmd, json_t *args)
+/* Return: 0 or -errno. */
+static int send_all(int fd, const char *data, size_t len)
 {
-	_cleanup_free_ char *line = NULL;
+	while (len > 0) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		data += MAX(n, 0);
+		len -= (size_t)MAX(n, 0);
+	}
+	return 0;
+}
+
+static int send_request(int fd, const char *cmd, json_t *args)
+{
+	_cleanup_free_ char *text = NULL;
 	json_t *request = json_pack("{s:i, s:i, s:s, s:O}", "v", CONTROL_VERSION, "id", 1, "cmd",
 				    cmd, "args", args);
+	int error = -ENOMEM;
 
-	line = json_dumps(request, JSON_COMPACT);
+	text = json_dumps(request, JSON_COMPACT);
 	json_decref(request);
-	if (!line || fprintf(stream, "%s\n", line) < 0 || fflush(stream) != 0) {
-		fprintf(stderr, "sluicectl: cannot send the request: %s\n", strerror(errno));
+	if (text)
+		error = send_all(fd, text, strlen(text));
+	if (error == 0)
+		error = send_all(fd, "\n", 1);
+	/* A daemon that has closed already may have said why. */
+	if (error < 0 && error != -EPIPE) {
+		fprintf(stderr, "sluicectl: cannot send the request: %s\n", strerror(-error));
 		return EXIT_UNREACHABLE;
 	}
 	return EXIT_DONE;
@@ -79,13 +100,13 @@ int client_request(const char *socket, const char *cmd, json_t *args, page_fn *o
 	status = connect_to(socket, &fd);
 	if (status != EXIT_DONE)
 		return status;
-	stream = fdopen(fd, "r+");
+	stream = fdopen(fd, "r");
 	if (!stream) {
 		close(fd);
 		fprintf(stderr, "sluicectl: %s\n", strerror(errno));
 		return EXIT_UNREACHABLE;
 	}
-	status = write_request(stream, cmd, args);
+	status = send_request(fd, cmd, args);
 	while (status == EXIT_DONE && has_more) {
 		if (getline(&line, &cap, stream) < 0) {
 			fprintf(stderr, "sluicectl: the daemon closed the connection\n");

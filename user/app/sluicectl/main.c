@@ -64,10 +64,19 @@ struct command_line {
 	json_t *args;
 };
 
+/* A text that JSON cannot hold must not just be missing: a filter less closes more. */
+static int set_text(json_t *args, const char *key, const char *text)
+{
+	if (json_object_set_new(args, key, json_string(text)) == 0)
+		return -1;
+	fprintf(stderr, "sluicectl: --%s: not UTF-8\n", key);
+	return EXIT_USAGE_ERROR;
+}
+
 /* Return: -1 to go on, else an exit status. */
 static int parse_options(int argc, char **argv, struct command_line *ret)
 {
-	int option, index;
+	int option, index, status;
 	char *end;
 	long code;
 
@@ -87,7 +96,9 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 			return EXIT_DONE;
 		case OPT_FILTER:
 			ret->has_filter = true;
-			json_object_set_new(ret->args, options[index].name, json_string(optarg));
+			status = set_text(ret->args, options[index].name, optarg);
+			if (status >= 0)
+				return status;
 			break;
 		case OPT_CODE:
 			ret->has_close = true;
@@ -101,7 +112,9 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 			break;
 		case OPT_REASON:
 			ret->has_close = true;
-			json_object_set_new(ret->args, "reason", json_string(optarg));
+			status = set_text(ret->args, "reason", optarg);
+			if (status >= 0)
+				return status;
 			break;
 		case OPT_ALL:
 			ret->has_close = true;
@@ -149,7 +162,10 @@ static int check_arguments(const struct verb *verb, int argc, char **argv,
 			   struct command_line *line)
 {
 	if (verb->takes_conn && argc > 0) {
-		json_object_set_new(line->args, "conn", json_string(argv[0]));
+		int status = set_text(line->args, "conn", argv[0]);
+
+		if (status >= 0)
+			return status;
 		line->has_filter = true;
 		argc--;
 		argv++;
