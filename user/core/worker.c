@@ -31,10 +31,26 @@ static bool is_resource_error(int error)
 	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+static int open_spare(void)
+{
+	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void reset_socket(int fd)
+{
+	static const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
+	close(fd);
+}
+
 static void resume_accepting(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct worker *w = container_of(timer, struct worker, accept_pause);
 
+	/* Another thread may have been quicker when it was given up. */
+	if (w->spare_fd < 0)
+		w->spare_fd = open_spare();
 	list_for_each (node, &w->accepting)
 		ev_io_start(w->loop, &list_entry(node, struct acceptor, node)->io);
 }
@@ -53,23 +69,16 @@ static void out_of_resources(struct acceptor *a, int error)
 	if (w->spare_fd >= 0) {
 		close(TAKE_FD(w->spare_fd));
 		fd = accept4(a->socket->fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0)
-			close(fd);
-		w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (fd >= 0) {
+			reset_socket(fd);
+			stat_add(&w->stats->refused[proto_error_index(EGW_CONNECTIONS)], 1);
+		}
+		w->spare_fd = open_spare();
 	}
-	stat_add(&w->stats->refused[proto_error_index(EGW_CONNECTIONS)], 1);
 	list_for_each (node, &w->accepting)
 		ev_io_stop(w->loop, &list_entry(node, struct acceptor, node)->io);
 	ev_timer_set(&w->accept_pause, ACCEPT_PAUSE_S, 0);
 	ev_timer_start(w->loop, &w->accept_pause);
-}
-
-static void reset_socket(int fd)
-{
-	static const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
-	close(fd);
 }
 
 /*
@@ -254,7 +263,7 @@ int worker_new(unsigned int index, struct worker_shared *shared, struct config *
 	list_init(&w->accepting);
 	hash_table_init(&w->by_id);
 	hash_key_random(&w->hash_key);
-	w->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	w->spare_fd = open_spare();
 	error = set_up(w, listeners);
 	if (error < 0)
 		return error;

@@ -17,15 +17,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define READ_BYTES 65536
-#define OUT_MAX    (16u << 20) /* one answer; lists come in pages far below it */
-#define OUT_ENOUGH (64u << 10) /* the next page waits until less than this is unsent */
+#define READ_BYTES     65536
+#define OUT_MAX        (16u << 20) /* one answer; lists come in pages far below it */
+#define OUT_ENOUGH     (64u << 10) /* the next page, or request, waits until less is unsent */
+#define ACCEPT_PAUSE_S 0.1         /* after running out of descriptors or memory */
 
 struct control_server {
 	struct gateway *gateway;
 	struct address address;
 	int fd;
 	ev_io on_connect;
+	ev_timer accept_pause;
 	struct list clients;
 	size_t n_clients;
 };
@@ -58,6 +60,11 @@ static struct ev_loop *loop_of(const struct client *client)
 }
 
 static void process(struct client *client);
+
+static bool has_enough_output(const struct client *client)
+{
+	return byte_queue_len(&client->out) >= OUT_ENOUGH;
+}
 
 static void client_free(struct client *client)
 {
@@ -136,7 +143,7 @@ static void settle(struct client *client)
 		client_free(client);
 		return;
 	}
-	if (client->call || client->is_last || byte_queue_len(&client->out) > OUT_ENOUGH)
+	if (client->call || client->is_last || has_enough_output(client))
 		ev_io_stop(loop_of(client), &client->on_readable);
 	else
 		ev_io_start(loop_of(client), &client->on_readable);
@@ -162,11 +169,12 @@ static void run_line(struct client *client, const char *line, size_t len)
 	commands_run(call, call->request.cmd);
 }
 
-/* Carries out complete lines until one takes time. Ends with the client settled, or gone. */
+/* Carries out complete lines until one takes time, or the client has to read first. Ends with the
+ * client settled, or gone. */
 static void process(struct client *client)
 {
 	client->is_processing = true;
-	while (!client->call && !client->is_last) {
+	while (!client->call && !client->is_last && !has_enough_output(client)) {
 		const char *line = (const char *)byte_queue_front(&client->in);
 		size_t len = byte_queue_len(&client->in);
 		const char *end = len ? memchr(line, '\n', len) : NULL;
@@ -225,7 +233,7 @@ static void writable_cb(struct ev_loop *loop, ev_io *io, int revents)
 	struct control_call *call = client->call;
 
 	flush(client);
-	if (call && call->next && byte_queue_len(&client->out) < OUT_ENOUGH) {
+	if (call && call->next && !has_enough_output(client)) {
 		void (*next)(struct control_call *, void *) = TAKE_PTR(call->next);
 
 		next(call, call->next_arg);
@@ -242,14 +250,28 @@ static void stall_cb(struct ev_loop *loop, ev_timer *timer, int revents)
 	client_free(client);
 }
 
+static void resume_accepting(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct control_server *server = container_of(timer, struct control_server, accept_pause);
+
+	ev_io_start(loop, &server->on_connect);
+}
+
 static void connect_cb(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct control_server *server = container_of(io, struct control_server, on_connect);
 	int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *client;
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* A client that cannot be taken would wake the loop again and again. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			ev_io_stop(loop, &server->on_connect);
+			ev_timer_set(&server->accept_pause, ACCEPT_PAUSE_S, 0);
+			ev_timer_start(loop, &server->accept_pause);
+		}
 		return;
+	}
 	client = server->n_clients < CONTROL_CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
 	if (!client) {
 		static const char busy[] = "{\"id\":0,\"ok\":false,\"error\":{\"code\":\"busy\","
@@ -339,7 +361,7 @@ void control_page(struct control_call *call, json_t *data,
 	json_decref(data);
 	if (client)
 		send_line(client, line, len);
-	if (!client || byte_queue_len(&client->out) < OUT_ENOUGH) {
+	if (!client || !has_enough_output(client)) {
 		next(call, arg);
 		return;
 	}
@@ -401,6 +423,7 @@ int control_server_new(struct gateway *gateway, struct control_server **ret_serv
 	list_init(&server->clients);
 	ev_io_init(&server->on_connect, connect_cb, server->fd, EV_READ);
 	ev_io_start(gateway->loop, &server->on_connect);
+	ev_init(&server->accept_pause, resume_accepting);
 	*ret_server = TAKE_PTR(server);
 	return 0;
 }
@@ -412,6 +435,7 @@ void control_server_free(struct control_server *server)
 	while (!list_is_empty(&server->clients))
 		client_free(list_entry(server->clients.next, struct client, node));
 	ev_io_stop(server->gateway->loop, &server->on_connect);
+	ev_timer_stop(server->gateway->loop, &server->accept_pause);
 	unix_unlink(&server->address);
 	close(server->fd);
 	free(server);
