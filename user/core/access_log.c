@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define BUFFER_BYTES   65536
@@ -17,7 +18,7 @@
 struct access_log {
 	int fd;
 	stat_t *dropped;
-	bool is_pipe;
+	bool is_pipe, is_socket;
 	size_t len;
 	char buf[BUFFER_BYTES];
 };
@@ -33,7 +34,7 @@ int access_log_open(const char *target)
 	}
 	/* A description of our own, so that O_NONBLOCK does not reach the other users of a pipe. */
 	fd = open("/proc/self/fd/1", flags);
-	if (fd < 0)
+	if (fd < 0) /* sockets cannot be opened (ENXIO); they need not, see write_chunk() */
 		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
 }
@@ -50,7 +51,10 @@ int access_log_new(int fd, stat_t *dropped, struct access_log **ret_log)
 		log->fd = fd;
 		log->dropped = dropped;
 		log->len = 0;
-		log->is_pipe = fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+		if (fstat(fd, &st) < 0)
+			st.st_mode = 0;
+		log->is_pipe = S_ISFIFO(st.st_mode);
+		log->is_socket = S_ISSOCK(st.st_mode);
 	}
 	*ret_log = log;
 	return 0;
@@ -165,17 +169,25 @@ void access_log_write(struct access_log *log, const struct connection *c)
 
 /*
  * What one write(2) may carry without mixing with another worker's lines: anything on a file
- * opened with O_APPEND, whole lines of at most PIPE_BUF bytes on a pipe (pipe(7)).
+ * opened with O_APPEND, whole lines of at most PIPE_BUF bytes on a pipe (pipe(7)). A stream socket
+ * takes so little as a whole or not at all, too: it puts a page into one buffer.
  */
 static size_t chunk_len(const struct access_log *log, size_t from)
 {
 	size_t len = log->len - from;
 	const char *end;
 
-	if (!log->is_pipe || len <= PIPE_BUF)
+	if ((!log->is_pipe && !log->is_socket) || len <= PIPE_BUF)
 		return len;
 	end = memrchr(log->buf + from, '\n', PIPE_BUF);
 	return (size_t)(end + 1 - (log->buf + from));
+}
+
+/* Never blocks: a socket, such as the journal's, is shared with others who may want to. */
+static ssize_t write_chunk(const struct access_log *log, const char *data, size_t len)
+{
+	return log->is_socket ? send(log->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+			      : write(log->fd, data, len);
 }
 
 void access_log_flush(struct access_log *log)
@@ -185,7 +197,7 @@ void access_log_flush(struct access_log *log)
 	if (!log || log->len == 0)
 		return;
 	while (done < log->len) {
-		ssize_t n = write(log->fd, log->buf + done, chunk_len(log, done));
+		ssize_t n = write_chunk(log, log->buf + done, chunk_len(log, done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
