@@ -22,11 +22,11 @@ static int check_first_byte(uint8_t byte, uint8_t allowed_rsv)
 {
 	uint8_t opcode = byte & OPCODE_BITS;
 
-	/* RFC 6455 s5.2 reserves opcodes and bits; extensions here define bits of data frames. */
-	if (ws_opcode_is_control(opcode))
+	/* RFC 6455 s5.2 reserves opcodes and bits; extensions here define bits of data frames,
+	 * and permessage-deflate its own for first fragments only (RFC 7692 s6.1). */
+	if (ws_opcode_is_control(opcode) ||
+	    (opcode == WS_OP_CONTINUATION && allowed_rsv == WS_RSV1))
 		allowed_rsv = 0;
-	else if (opcode == WS_OP_CONTINUATION && allowed_rsv == WS_RSV1)
-		allowed_rsv = 0; /* RFC 7692 s6.1: permessage-deflate marks first fragments only */
 	if (byte & WS_RSV_MASK & ~allowed_rsv)
 		return -EWS_RSV;
 	if (!opcode_is_known(opcode))
