@@ -24,6 +24,14 @@ struct worker_cursor {
 	struct connection_link link;
 };
 
+enum worker_order {
+	ORDER_NONE,
+	ORDER_STOP,
+	ORDER_KILL,
+};
+
+static void order_cb(struct ev_loop *loop, ev_async *async, int revents);
+
 /* ---- accepting ----------------------------------------------------------------------------- */
 
 static bool is_resource_error(int error)
@@ -238,6 +246,8 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	}
 	ev_io_init(&w->on_mail, mail_cb, mailbox_fd(w->mailbox), EV_READ);
 	ev_io_start(w->loop, &w->on_mail);
+	ev_async_init(&w->on_order, order_cb);
+	ev_async_start(w->loop, &w->on_order);
 	ev_prepare_init(&w->before_wait, before_wait_cb);
 	ev_prepare_start(w->loop, &w->before_wait);
 	ev_init(&w->accept_pause, resume_accepting);
@@ -345,7 +355,7 @@ int worker_call(struct worker *w, worker_call_fn *fn, void *arg)
 	return error;
 }
 
-static void stop_here(struct worker *w, void *arg)
+static void stop_here(struct worker *w)
 {
 	const struct proto_error_info *info = proto_error_info(EGW_SHUTDOWN);
 
@@ -363,15 +373,7 @@ static void stop_here(struct worker *w, void *arg)
 	}
 }
 
-int worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg), void *arg)
-{
-	/* Read by the worker only behind the mail, which orders it. */
-	w->on_stopped = on_stopped;
-	w->on_stopped_arg = arg;
-	return worker_call(w, stop_here, NULL);
-}
-
-static void kill_here(struct worker *w, void *arg)
+static void kill_here(struct worker *w)
 {
 	w->is_stopping = true;
 	stop_accepting(w);
@@ -383,9 +385,34 @@ static void kill_here(struct worker *w, void *arg)
 	}
 }
 
-int worker_kill(struct worker *w)
+static void order_cb(struct ev_loop *loop, ev_async *async, int revents)
 {
-	return worker_call(w, kill_here, NULL);
+	struct worker *w = container_of(async, struct worker, on_order);
+
+	if (atomic_load_explicit(&w->order, memory_order_acquire) == ORDER_KILL)
+		kill_here(w);
+	else if (!w->is_stopping)
+		stop_here(w);
+}
+
+/* Not by mail: it has to arrive also when the box is full or memory is short. */
+static void give_order(struct worker *w, enum worker_order order)
+{
+	/* Release: who takes the order sees on_stopped. */
+	atomic_store_explicit(&w->order, order, memory_order_release);
+	ev_async_send(w->loop, &w->on_order);
+}
+
+void worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg), void *arg)
+{
+	w->on_stopped = on_stopped;
+	w->on_stopped_arg = arg;
+	give_order(w, ORDER_STOP);
+}
+
+void worker_kill(struct worker *w)
+{
+	give_order(w, ORDER_KILL);
 }
 
 /* ---- services for connections -------------------------------------------------------------- */

@@ -60,6 +60,8 @@ struct worker {
 	int spare_fd;           /* given up to accept and refuse when descriptors run out */
 	ev_io on_mail;
 	ev_prepare before_wait;
+	_Atomic int order; /* enum worker_order, from other threads */
+	ev_async on_order;
 	ev_timer accept_pause;
 	void (*on_stopped)(struct worker *w, void *arg);
 	void *on_stopped_arg;
@@ -84,12 +86,10 @@ int worker_start(struct worker *w);
  * worker_stop() - any thread: stop accepting, close connections politely (1001), and leave the
  * loop when the last one is gone
  * @on_stopped: called on the worker's thread as its last act
- *
- * Return: 0, or -EAGAIN when the mailbox is full.
  */
-int worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg), void *arg);
-/** worker_kill() - any thread: end all connections at once and leave the loop. Return: as above */
-int worker_kill(struct worker *w);
+void worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg), void *arg);
+/** worker_kill() - any thread: end all connections at once and leave the loop */
+void worker_kill(struct worker *w);
 void worker_join(struct worker *w);
 /** worker_run_mail() - after worker_join(): carry out what was posted too late for the thread, on
  *  the caller's. Return: mails run */

@@ -44,10 +44,8 @@ static void on_worker_stopped(struct worker *w, void *arg)
 
 static void kill_workers(struct gateway *g)
 {
-	for (unsigned int i = 0; i < g->n_started; i++) {
-		if (worker_kill(g->workers[i]) < 0)
-			log_error("worker %u: mailbox full while stopping", i);
-	}
+	for (unsigned int i = 0; i < g->n_started; i++)
+		worker_kill(g->workers[i]);
 }
 
 static void stop_deadline_cb(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -65,10 +63,8 @@ static void begin_stop(struct gateway *g)
 	control_server_free(TAKE_PTR(g->control));
 	ev_timer_set(&g->stop_deadline, (double)g->config->limits.stop_timeout_ms / 1000, 0);
 	ev_timer_start(g->loop, &g->stop_deadline);
-	for (unsigned int i = 0; i < g->n_started; i++) {
-		if (worker_stop(g->workers[i], on_worker_stopped, g) < 0)
-			log_error("worker %u: mailbox full while stopping", i);
-	}
+	for (unsigned int i = 0; i < g->n_started; i++)
+		worker_stop(g->workers[i], on_worker_stopped, g);
 	leave_if_all_stopped(g);
 }
 
