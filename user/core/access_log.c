@@ -154,7 +154,7 @@ void access_log_write(struct access_log *log, const struct connection *c)
 	if (!log)
 		return;
 	if (sizeof(log->buf) - log->len < LINE_MAX_BYTES)
-		access_log_flush(log);
+		(void)access_log_flush(log);
 	if (sizeof(log->buf) - log->len < LINE_MAX_BYTES) {
 		stat_add(log->dropped, 1);
 		return;
@@ -190,21 +190,22 @@ static ssize_t write_chunk(const struct access_log *log, const char *data, size_
 			      : write(log->fd, data, len);
 }
 
-void access_log_flush(struct access_log *log)
+bool access_log_flush(struct access_log *log)
 {
 	size_t done = 0;
 
 	if (!log || log->len == 0)
-		return;
+		return true;
 	while (done < log->len) {
 		ssize_t n = write_chunk(log, log->buf + done, chunk_len(log, done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			break; /* kept for the next turn, until the buffer is full */
+			break; /* kept, until the buffer is full */
 		done += (size_t)n;
 	}
 	log->len -= done;
 	memmove(log->buf, log->buf + done, log->len);
+	return log->len == 0;
 }

@@ -34,5 +34,6 @@ void access_log_free(struct access_log *log);
 
 /** access_log_write() - the line of a connection that ends; its sockets are still open */
 void access_log_write(struct access_log *log, const struct connection *c);
-/** access_log_flush() - hand what was collected to the kernel */
-void access_log_flush(struct access_log *log);
+/** access_log_flush() - hand what was collected to the kernel. Return: whether nothing is left,
+ *  which a reader that does not keep up prevents: try again a little later */
+bool access_log_flush(struct access_log *log);

@@ -12,6 +12,7 @@
 #define MAIL_BUDGET      64  /* mails in one loop turn */
 #define ACCEPT_BUDGET    64  /* connections in one loop turn and socket */
 #define ACCEPT_PAUSE_S   0.1 /* after running out of descriptors or memory */
+#define LOG_RETRY_S      0.5 /* after the access log was full */
 
 struct acceptor {
 	struct list node;
@@ -194,8 +195,17 @@ static void before_wait_cb(struct ev_loop *loop, ev_prepare *prepare, int revent
 
 	if (!list_is_empty(&w->graveyard))
 		empty_graveyard(w);
-	access_log_flush(w->access_log);
+	/* What a full pipe did not take must not wait for the next connection. */
+	if (!access_log_flush(w->access_log) && !ev_is_active(&w->log_retry)) {
+		ev_timer_set(&w->log_retry, LOG_RETRY_S, 0);
+		ev_timer_start(w->loop, &w->log_retry);
+	}
 	leave_if_stopped(w);
+}
+
+static void log_retry_cb(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	/* before_wait_cb() follows. */
 }
 
 static void *thread_main(void *arg)
@@ -209,7 +219,7 @@ static void *thread_main(void *arg)
 		ev_io_start(w->loop, &list_entry(node, struct acceptor, node)->io);
 	ev_run(w->loop, 0);
 	empty_graveyard(w);
-	access_log_flush(w->access_log);
+	(void)access_log_flush(w->access_log);
 	if (w->on_stopped)
 		w->on_stopped(w, w->on_stopped_arg);
 	return NULL;
@@ -251,6 +261,7 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	ev_prepare_init(&w->before_wait, before_wait_cb);
 	ev_prepare_start(w->loop, &w->before_wait);
 	ev_init(&w->accept_pause, resume_accepting);
+	ev_init(&w->log_retry, log_retry_cb);
 	return 0;
 }
 

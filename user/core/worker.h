@@ -62,7 +62,7 @@ struct worker {
 	ev_prepare before_wait;
 	_Atomic int order; /* enum worker_order, from other threads */
 	ev_async on_order;
-	ev_timer accept_pause;
+	ev_timer accept_pause, log_retry;
 	void (*on_stopped)(struct worker *w, void *arg);
 	void *on_stopped_arg;
 	uint8_t *scratch_in, *scratch_out;
