@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lib import env, ws_raw
-from lib.daemon import proxy_config
+from lib.daemon import ECHO_CONFIG, proxy_config
 from lib.endpoint import RawEndpoint, tunnel
 
 IDLE_S = 4 if env.IN_VM else 0.8
@@ -125,3 +125,13 @@ def test_closing_handshake_between_the_peers_is_limited_too(start, endpoint, sil
     (row,) = daemon.access_log(1)
     assert (row["reason"], row["close_code"]) == ("close_frame", 1000)
     daemon.wait_live(0)
+
+
+def test_client_of_echo_that_never_closes_is_given_up(sluiced):
+    daemon = sluiced(CONFIG + ECHO_CONFIG)
+    with ws_raw.connect(daemon.address()) as client:
+        client.send(ws_raw.close_frame(1000))
+        client.expect_close(1000)
+        client.expect_end()
+        daemon.wait_live(0)  # although this end is still open
+    assert daemon.access_log(1)[0]["reason"] == "close_frame"
