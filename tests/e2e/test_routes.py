@@ -94,6 +94,11 @@ def test_respond_to_head_has_no_body(daemon):
     assert (head.status, head.get("Content-Length"), body) == (200, "5", b"")
 
 
+def test_refusal_of_head_has_no_body(daemon):
+    head, body = ask(daemon, get("/a", "HEAD"))
+    assert head.status in (405, 426) and int(head.get("Content-Length")) > 0 and body == b""
+
+
 def test_respond_204_has_no_length(daemon):
     head, body = ask(daemon, get("/empty"))
     assert (head.status, head.get("Content-Length"), body) == (204, None, b"")

@@ -197,6 +197,8 @@ void connection_refuse(struct connection *c, int error)
 	text_writer_init(&w, buf, sizeof(buf));
 	ws_handshake_write_error(&w, error);
 	assert(!w.is_truncated);
+	if (c->is_head_request)
+		w.len = (size_t)((char *)memmem(buf, w.len, "\r\n\r\n", 4) + 4 - buf);
 	connection_respond(c, info->http_status, (struct slice){buf, w.len}, error);
 }
 

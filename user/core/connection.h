@@ -89,6 +89,7 @@ struct connection {
 	uint8_t path;         /* enum sluice_path */
 	uint8_t reason;       /* enum sluice_reason: why not the next cheaper path */
 	bool is_over_limit;   /* accepted only to be told 503 */
+	bool is_head_request; /* answers carry no body (RFC 9110 s9.3.2) */
 };
 
 /**

@@ -40,6 +40,7 @@ static void dispatch(struct connection *c, const char *buf, size_t head_len, siz
 	};
 	int error = http1_request_parse(buf, head_len, limits, &head);
 
+	c->is_head_request = error == 0 && slice_equal(head.method, SLICE_LITERAL("HEAD"));
 	if (error < 0)
 		connection_refuse(c, -error);
 	else if (c->worker->is_stopping)

@@ -9,10 +9,9 @@ void respond_begin(struct connection *c, const struct handshake_request *request
 {
 	const struct config_route *route = c->route;
 	struct slice body = slice_from_str(route->respond.body);
-	bool is_head = slice_equal(request->head->method, SLICE_LITERAL("HEAD"));
 	struct text_writer w;
 
-	if (!is_head && !slice_equal(request->head->method, SLICE_LITERAL("GET"))) {
+	if (!c->is_head_request && !slice_equal(request->head->method, SLICE_LITERAL("GET"))) {
 		connection_refuse(c, EHTTP_METHOD);
 		return;
 	}
@@ -25,7 +24,7 @@ void respond_begin(struct connection *c, const struct handshake_request *request
 			    route->respond.content_type, body.len);
 	text_put_str(&w, "Connection: close\r\n\r\n");
 	/* RFC 9110 s9.3.2, s15.4.5: HEAD and 304 announce a body that they do not carry. */
-	if (!is_head && route->respond.status != 204 && route->respond.status != 304)
+	if (!c->is_head_request && route->respond.status != 204 && route->respond.status != 304)
 		text_put_slice(&w, body);
 	if (w.is_truncated) {
 		connection_refuse(c, EGW_INTERNAL);
