@@ -78,25 +78,35 @@ static struct slice without_port(struct slice host)
 	return host;
 }
 
-/* Length of a '.' at @s, plain or percent-encoded; 0 if there is none. */
-static size_t dot_len(const char *s, const char *end)
+/* Length of @plain at @s, as it is or percent-encoded as @hex (lower case); 0 if it is not there.
+ */
+static size_t char_len(const char *s, const char *end, char plain, const char hex[2])
 {
-	if (s < end && *s == '.')
+	if (s < end && *s == plain)
 		return 1;
-	if (end - s >= 3 && s[0] == '%' && s[1] == '2' && ascii_lower(s[2]) == 'e')
+	if (end - s >= 3 && s[0] == '%' && s[1] == hex[0] && ascii_lower(s[2]) == hex[1])
 		return 3;
 	return 0;
 }
 
+/* What some endpoint may take for the end of a segment, once it has decoded the path. */
+static size_t separator_len(const char *s, const char *end)
+{
+	size_t len = char_len(s, end, '/', "2f");
+
+	return len ? len : char_len(s, end, '\\', "5c");
+}
+
+/* Whether one or two dots stand at @s, and then a separator or the end. */
 static bool is_dot_segment(const char *s, const char *end)
 {
 	size_t dots = 0, len;
 
-	while (dots < 2 && (len = dot_len(s, end)) > 0) {
+	while (dots < 2 && (len = char_len(s, end, '.', "2e")) > 0) {
 		s += len;
 		dots++;
 	}
-	return dots > 0 && s == end;
+	return dots > 0 && (s == end || separator_len(s, end) > 0);
 }
 
 static bool has_dot_segment(struct slice path)
@@ -104,13 +114,11 @@ static bool has_dot_segment(struct slice path)
 	const char *s = path.ptr, *end = path.ptr + path.len;
 
 	while (s < end) {
-		const char *slash;
+		size_t len = separator_len(s, end);
 
-		s++; /* the '/' that begins every segment */
-		slash = memchr(s, '/', (size_t)(end - s));
-		if (is_dot_segment(s, slash ? slash : end))
+		s += len ? len : 1;
+		if (len && is_dot_segment(s, end))
 			return true;
-		s = slash ? slash : end;
 	}
 	return false;
 }

@@ -39,7 +39,7 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
  * routing_match() - the first route, in the order of the file, that @head fits, or NULL
  *
  * Host is compared without port and case. Paths are compared as received: percent-encoding is not
- * undone, and a path with "." or ".." segments, plain or encoded, matches nothing (it would mean
- * one thing here and another at the endpoint).
+ * undone. A path with "." or ".." segments matches nothing, whether dots and slashes (also
+ * backslashes) are plain or encoded: it would mean one thing here and another at the endpoint.
  */
 struct route *routing_match(struct routing *routing, const struct http1_head *head);

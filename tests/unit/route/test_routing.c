@@ -96,8 +96,9 @@ static void match__does_not_decode(void **state)
 static void match__refuses_dot_segments(void **state)
 {
 	static const char *const paths[] = {
-	    "/a/..",     "/a/../admin", "/a/./b", "/a/%2e%2e/x", "/a/.%2E/x",
-	    "/a/%2E./x", "/a/%2e",      "/a/.",   "/..",         "/a/b/..",
+	    "/a/..",     "/a/../admin", "/a/./b",   "/a/%2e%2e/x",  "/a/.%2E/x",
+	    "/a/%2E./x", "/a/%2e",      "/a/.",     "/..",          "/a/b/..",
+	    "/a/..%2fx", "/a%2F..",     "/a/..\\x", "/a/%5c..%5Cx", "/a\\.",
 	};
 	static const char *const harmless[] = {"/a/...", "/a/.b", "/a/..b", "/a/b..",
 					       "/a/%2e%2e%2e"};
