@@ -222,7 +222,7 @@ def test_access_log_tells_refusals(daemon):
     assert row["close_code"] is None and row["path"] is None
 
 
-def test_no_answer_to_405_and_426_without_their_headers(daemon):
+def test_405_and_426_carry_what_they_need(daemon):
     for data, status, name, value in (
         (request(method="PUT"), 405, "Allow", "GET"),
         (request(change={"Upgrade": None}), 426, "Upgrade", "websocket"),
