@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RFC 6455 s4 and what RFC 9112 and RFC 9110 require of the request that carries it, as a table."""
 
+import json
 from dataclasses import dataclass
 
 from lib.ws_raw import request
@@ -118,3 +119,13 @@ ACCEPTANCES = [
     Acceptance("4.1-10", "protocols", request(protocol="chat, superchat")),
     Acceptance("9.1", "unknown-extension", request(extensions='x-unknown; a=1; b="two", other')),
 ]
+
+
+def expect_refusal(stream, case):
+    """The response that @case asks for, up to the end. Returns its head."""
+    head = stream.read_head()
+    assert head.status == case.status, head.raw
+    if not case.head.startswith(b"HEAD "):  # RFC 9110 s9.3.2: its answer has no body
+        assert json.loads(stream.read_body(head))["error"] == case.error
+    stream.expect_end()
+    return head
