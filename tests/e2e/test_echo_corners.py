@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the echo endpoint counts, and when it is done."""
 
-from lib import env, ws_raw
+from lib import ws_raw
 from lib.daemon import ECHO_CONFIG
 
 

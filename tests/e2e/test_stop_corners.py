@@ -31,7 +31,7 @@ def test_new_clients_are_refused_at_once(sluiced, directory, workers):
     daemon = sluiced(
         CONFIG
         + f"worker {{ count = {workers} }}\n"
-        + f'listener public {{ listen = {{"127.0.0.1:0"}} }}\n'
+        + 'listener public { listen = {"127.0.0.1:0"} }\n'
         + f'listener local {{ listen = {{"unix:{path}"}} }}\n'
     )
     with ws_raw.connect(daemon.address()) as client:
