@@ -13,6 +13,12 @@ def codename():
     return re.search(r"^VERSION_CODENAME=(\S+)", Path("/etc/os-release").read_text(), re.M)[1]
 
 
+def modules(tree):
+    """A module tree without a module."""
+    names = ("modules.order", "modules.builtin", "kernel/fs/README")
+    return {f"{tree}/{name}": b"" for name in names}
+
+
 class Mirror:
     def __init__(self, folder):
         self.folder = folder
@@ -47,22 +53,24 @@ class Mirror:
 
     def add_kernel(self, suite, release, damage=None, **image):
         """A kernel in one package, as up to 6.18; `image` goes to fake_kernel.vmlinux()."""
-        self.add_package(suite, f"linux-image-{release}", {
-            f"boot/vmlinuz-{release}": self._bzimage(release, **image),
-            f"lib/modules/{release}/modules.order": b"",
-            f"lib/modules/{release}/modules.builtin": b"",
-        }, damage)
+        boot = {f"boot/vmlinuz-{release}": self._bzimage(release, **image)}
+        files = boot | modules(f"lib/modules/{release}")
+        self.add_package(suite, f"linux-image-{release}", files, damage)
 
-    def add_split_kernel(self, suite, release, signed=True):
-        """A kernel in three packages, as from 6.19 on; its signed image may be late."""
+    def add_split_kernel(self, suite, release, signed=True, unsigned=True):
+        """A kernel as from 6.19 on: its halves come and go at different times."""
         tree = f"usr/lib/modules/{release}"
         image = self._bzimage(release)
-        self.add_package(suite, f"linux-binary-unsigned-{release}",
-                         {f"{tree}/vmlinuz.unsigned": image})
         if signed:
             self.add_package(suite, f"linux-binary-{release}", {f"{tree}/vmlinuz": image})
-        self.add_package(suite, f"linux-modules-{release}", {f"{tree}/modules.order": b""})
-        self.add_package(suite, f"linux-base-{release}", {f"{tree}/modules.builtin": b""})
+            self.add_package(suite, f"linux-image-{release}", {})
+        if unsigned:
+            files = modules(tree)
+            base = {path: files.pop(path) for path in list(files) if "builtin" in path}
+            raw = {f"{tree}/vmlinuz.unsigned": image}
+            self.add_package(suite, f"linux-binary-unsigned-{release}", raw)
+            self.add_package(suite, f"linux-modules-{release}", files)
+            self.add_package(suite, f"linux-base-{release}", base)
 
     @staticmethod
     def _bzimage(release, **image):

@@ -46,6 +46,12 @@ def fetch(cache, monkeypatch):
     return fetch
 
 
+def files_of_modules(kernel):
+    listing = subprocess.run(["busybox", "cpio", "-t"], input=(kernel / "modules.cpio").read_bytes(),
+                             capture_output=True, check=True).stdout.decode()
+    return {Path(line).name for line in listing.splitlines()}
+
+
 def test_newest_of_a_pattern_by_number(mirror, fetch):
     mirror.add_suite("trixie")
     for release in ("6.18.9-x", "6.18.15-x", "6.18.12-x", "6.1.99-x", "6.18.16-x-dbg"):
@@ -54,16 +60,35 @@ def test_newest_of_a_pattern_by_number(mirror, fetch):
     assert (found / "release").read_text() == "6.18.15-x"
     assert (found / "btf").read_bytes() == GOOD_BTF
     assert (found / "image").read_bytes() == vmlinux("6.18.15-x")
-    listing = subprocess.run(["busybox", "cpio", "-t"], input=(found / "modules.cpio").read_bytes(),
-                             capture_output=True, check=True).stdout.decode()
-    assert "usr/lib/modules/6.18.15-x/modules.dep\n" in listing
+    assert "modules.dep" in files_of_modules(found)
 
 
 @pytest.mark.parametrize("signed", [True, False])
-def test_kernel_in_three_packages(mirror, fetch, signed):
+def test_kernel_in_several_packages(mirror, fetch, signed):
     mirror.add_suite("sid")
     mirror.add_split_kernel("sid", "7.3.4-x", signed)
-    assert (fetch("sid/7.*-x") / "release").read_text() == "7.3.4-x"
+    found = fetch("sid/7.*-x")
+    assert (found / "release").read_text() == "7.3.4-x"
+    assert {"modules.order", "modules.builtin", "modules.dep"} <= files_of_modules(found)
+
+
+def test_kernel_of_which_a_half_is_gone(mirror, fetch, capfd):
+    mirror.add_suite("sid")
+    mirror.add_split_kernel("sid", "7.0.2-x", unsigned=False)
+    mirror.add_split_kernel("sid", "7.0.1-x")
+    assert (fetch("sid/7.*-x") / "release").read_text() == "7.0.1-x"
+    assert "passed over: 7.0.2-x: its modules are not on the mirror" in capfd.readouterr().err
+
+
+def test_packages_without_what_their_names_say(mirror, fetch):
+    mirror.add_suite("sid")
+    image = bzimage(compressed("xz", vmlinux("6.18.2-x")))
+    mirror.add_package("sid", "linux-image-6.18.2-x", {"boot/vmlinuz-6.18.2-x": image})
+    mirror.add_package("sid", "linux-image-6.18.1-x", {"boot/config": b""})
+    with pytest.raises(Failure) as caught:
+        fetch("sid/6.18.*-x")
+    assert "linux-image-6.18.2-x has no modules" in str(caught.value)
+    assert "linux-image-6.18.1-x has no kernel image" in str(caught.value)
 
 
 def test_candidates_in_their_order(mirror, fetch):
@@ -82,8 +107,8 @@ def test_malformed_kernel_is_refused_by_name(mirror, fetch, capfd):
     mirror.add_kernel("sid", "7.1.2-x")
     assert (fetch("sid/7.1.*-x") / "release").read_text() == "7.1.2-x"
     said = capfd.readouterr().err
-    assert "refusing 7.1.4-x: it has no BTF" in said
-    assert "refusing 7.1.3-x: its BTF is wrong for 1 sched_ext kfuncs, scx_bpf_create_dsq" in said
+    assert "passed over: 7.1.4-x: it has no BTF" in said
+    assert "passed over: 7.1.3-x: its BTF is wrong for 1 sched_ext kfuncs, scx_bpf_create" in said
 
 
 def test_no_usable_kernel_says_why_for_each(mirror, fetch):

@@ -37,19 +37,26 @@ def best(candidates, work, is_ready):
             reasons.append(f"{name} has no {pattern}")
         for release in releases[:TRIES]:
             if is_ready(release):
+                tell(reasons)
                 return release, None
-            target = os.path.join(work, "ready")
-            reason = get(suites[name], release, target, os.path.join(work, release))
+            target, unpacked = os.path.join(work, "ready"), os.path.join(work, "unpacked")
+            reason = get(suites[name], release, target, unpacked)
+            shutil.rmtree(unpacked, ignore_errors=True)
             if not reason:
+                tell(reasons)
                 return release, target
-            say(f"refusing {release}: {reason}")
             reasons.append(f"{release}: {reason}")
     raise NothingUsable("; ".join(reasons))
 
 
+def tell(reasons):
+    """Why it is not the kernel that one would expect."""
+    for reason in reasons:
+        say(f"passed over: {reason}")
+
+
 def matching(names, pattern):
-    """Kernel releases among the package `names` that match, newest first. Up to 6.18 image and
-    modules are in linux-image-RELEASE, later in linux-binary-RELEASE and linux-modules-RELEASE."""
+    """Kernel releases among the package `names` that match, newest first."""
     found = set()
     for name in names:
         match = re.fullmatch(r"linux-(?:image|binary-unsigned|binary)-(\d.*)", name)
@@ -66,23 +73,33 @@ def by_number(release):
 
 def get(suite, release, target, work):
     """Make one release ready in `target`, with `work` for what is unpacked; the reason if it is
-    not usable. The image is looked at before anything else is fetched."""
-    choices = (
-        (f"linux-binary-{release}", f"linux-binary-unsigned-{release}", f"linux-image-{release}"),
-        (f"linux-modules-{release}",),
-        (f"linux-base-{release}",),  # the list of what is built in, where it has its own package
-    )
-    names = suite.names("linux-")
-    wanted = [next((name for name in choice if name in names), None) for choice in choices]
-    suite.unpack(wanted[0], work)
+    not usable.
+
+    Up to 6.18 all is in linux-image-RELEASE. Then that became empty, and the image is in
+    linux-binary-, the modules in linux-modules-, the list of what is built in in linux-base-. The
+    signed half of these may come later than the other, and stay longer on the mirror.
+    """
+    offered = suite.names("linux-")
+
+    def first_of(*kinds):
+        return next((n for kind in kinds if (n := f"linux-{kind}-{release}") in offered), None)
+
+    image = first_of("binary", "binary-unsigned", "image")
+    modules, base = first_of("modules"), first_of("base")
+    if not modules and image != f"linux-image-{release}":
+        return "its modules are not on the mirror"
+    suite.unpack(image, work)
     images = glob.glob(f"{work}/boot/vmlinuz-*") + glob.glob(f"{work}/usr/lib/modules/*/vmlinuz*")
     if not images:
-        return f"package {wanted[0]} has no kernel image"
+        return f"{image} has no kernel image"
     reason = prepare.image(images[0], target)
-    if not reason:
-        for name in filter(None, wanted[1:]):
-            suite.unpack(name, work)
-        trees = [f"{work}/{usr}lib/modules/{release}" for usr in ("usr/", "")]
-        prepare.modules(next(filter(os.path.isdir, trees), None), target, work)
-    shutil.rmtree(work)
-    return reason
+    if reason:
+        return reason
+    for name in filter(None, (modules, base)):
+        suite.unpack(name, work)
+    trees = [f"{work}/{usr}lib/modules/{release}" for usr in ("usr/", "")]
+    tree = next((tree for tree in trees if os.path.isdir(f"{tree}/kernel")), None)
+    if not tree:
+        return f"{modules or image} has no modules"
+    prepare.modules(tree, target, work)
+    return None

@@ -22,7 +22,7 @@ from errors import Failure, say
 HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.join(os.path.dirname(HERE), "kernels")
 MATRIX = "matrix"  # the row that is not a kernel
-LAYOUT = "1"  # of a ready kernel; another one makes old caches void
+LAYOUT = "2"  # of a ready kernel; another one makes old caches void
 LOCK_SECONDS = 900  # another run may be fetching the same
 UNUSED_DAYS = 14  # a kernel given by path that was not used for so long is dropped
 

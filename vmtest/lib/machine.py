@@ -109,8 +109,11 @@ class Machine:
         """The exit status of the command, or None if it did not end in time."""
         with contextlib.ExitStack() as stack:
             initrd = stack.enter_context(self._initrd())
-            ends = [stack.enter_context(end) for _ in range(3) for end in socket.socketpair()]
-            port, port_peer, console, console_peer, errors, errors_peer = ends
+            port, port_peer = (stack.enter_context(end) for end in socket.socketpair())
+            # Pipes: a socket counts each character of the console as a packet, is soon full of
+            # them, and QEMU drops the next.
+            console, console_peer = (stack.enter_context(end) for end in pipe())
+            errors, errors_peer = (stack.enter_context(end) for end in pipe())
             if self.options.interactive:
                 stack.enter_context(terminal_restored())
             stack.callback(self._kill)
@@ -147,7 +150,9 @@ class Machine:
 
     def _start(self, initrd, port, console, errors):
         options = self.options
-        terminal = "stdio,signal=off" if options.interactive else f"socket,fd={console.fileno()}"
+        terminal = "stdio,signal=off"
+        if not options.interactive:
+            terminal = f"file,path=/proc/self/fd/{console.fileno()}"
         level = "4" if options.interactive else "5"  # errors; warnings too
         command = [QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-nic", "none"]
         command += ["-display", "none", "-monitor", "none", *ACCELERATORS[options.accel]]
@@ -204,7 +209,7 @@ class Machine:
     def _receive(self, source, sinks):
         """Take what there is; False at the end of that source."""
         try:
-            data = source.recv(1 << 16)
+            data = os.read(source.fileno(), 1 << 16)
         except ConnectionResetError:
             data = b""
         sinks[source](data)
@@ -249,6 +254,12 @@ class Machine:
         for line in text.splitlines()[-CONSOLE_LINES:]:
             print(f"  | {line}", file=sys.stderr)
         return f"its console: {path}"
+
+
+def pipe():
+    """Its two ends, as files."""
+    source, sink = os.pipe()
+    return open(source, "rb", buffering=0), open(sink, "wb", buffering=0)
 
 
 def emit(data):
