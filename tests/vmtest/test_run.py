@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -296,23 +297,34 @@ def test_shell_is_a_terminal(tmp_path):
 
     def until(expected):
         nonlocal seen
+        deadline = time.monotonic() + LIMIT_S
         while expected not in seen:
+            assert select.select([terminal], [], [], max(0, deadline - time.monotonic()))[0], seen
             try:
                 data = os.read(terminal, 4096)
             except OSError:  # its other end is closed
                 data = b""
-            assert data, seen
+            assert data, f"{seen!r}, then the end"
             seen += data
         seen = seen.partition(expected)[2]
 
-    until(b"# ")
-    os.write(terminal, b"tty; sleep 1000; echo interrupted\n")
-    until(b"/dev/ttyS0")
-    os.write(terminal, b"\x03")
-    until(b"# ")
-    os.write(terminal, b"exit 5\n")
-    until(b"exit")
-    with contextlib.suppress(OSError):
-        while os.read(terminal, 4096):
-            pass
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+    # What is typed comes back as echo; what programs say is distinct from that.
+    foreground = "import os, time; print(os.ttyname(0), 'in the', 'foreground'); time.sleep(1000)"
+    try:
+        until(b"# ")
+        os.write(terminal, f'python3 -uc "{foreground}"\n'.encode())
+        until(b"/dev/ttyS0 in the foreground")
+        os.write(terminal, b"\x03")
+        until(b"KeyboardInterrupt")
+        until(b"# ")
+        os.write(terminal, b"exit 5\n")
+        with contextlib.suppress(OSError):
+            while select.select([terminal], [], [], LIMIT_S)[0] and os.read(terminal, 4096):
+                pass
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+        child = None
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        os.close(terminal)
