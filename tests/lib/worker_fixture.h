@@ -23,15 +23,17 @@ static inline void worker_fixture_init(struct worker_fixture *f, const char *tex
 	static const struct listener_set nobody_listens;
 
 	*f = (struct worker_fixture){.config = load_config(text)};
-	assert_int_equal(routing_new(f->config, &f->routing), 0);
+	assert_int_equal(routing_new(f->config, NULL, &f->routing), 0);
 	f->shared.message_memory_bytes = f->config->limits.message_memory_bytes;
 	f->shared.n_workers = 1;
 	f->shared.max_connections = 1000;
 	f->shared.on_request = routing_on_request;
-	f->shared.routing = f->routing;
+	f->shared.follow = routing_follow;
 	f->shared.access_log_fd = -1;
 	conn_id_source_init(&f->shared.conn_ids, 1000);
-	assert_int_equal(worker_new(0, &f->shared, f->config, &nobody_listens, &f->worker), 0);
+	assert_int_equal(worker_new(0, &f->shared, &f->routing->generation, &nobody_listens,
+				    &f->worker),
+			 0);
 }
 
 /** worker_fixture_turn() - turns of the loop while there is something to do */
@@ -54,7 +56,7 @@ static inline void worker_fixture_done(struct worker_fixture *f)
 	worker_fixture_turn(f);
 	assert_int_equal(f->worker->by_id.n_nodes, 0);
 	worker_free(f->worker);
-	routing_free(f->routing);
+	generation_unref(&f->routing->generation);
 	config_unref(f->config);
 }
 

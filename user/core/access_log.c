@@ -110,7 +110,6 @@ static void put_connection(struct text_writer *w, const struct connection *c)
 {
 	uint64_t now_ns = clock_monotonic_ns();
 	const struct config_route *route = c->route;
-	bool is_proxied = route && route->action == CONFIG_ACTION_PROXY;
 	char time[CLOCK_RFC3339_LEN + 1], id[BASE32_U64_LEN + 1], source[64];
 
 	clock_format_rfc3339(clock_realtime_ns(), time);
@@ -123,7 +122,7 @@ static void put_connection(struct text_writer *w, const struct connection *c)
 	put_string(w, "route", route ? route->name : NULL);
 	put_string(w, "rule", NULL);
 	put_string(w, "class", NULL);
-	put_string(w, "cluster", is_proxied ? route->cluster->name : NULL);
+	put_string(w, "cluster", c->cluster ? c->cluster->name : NULL);
 	put_string(w, "endpoint", c->endpoint ? c->endpoint->name : NULL);
 	put_string(w, "path", c->opened_ns ? sluice_path_name(c->path) : NULL);
 	put_number(w, "promotions", c->promotions);

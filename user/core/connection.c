@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/access_log.h"
+#include "core/generation.h"
 #include "core/handshake.h"
 #include "core/worker.h"
 #include "proto/ws_handshake.h"
@@ -45,6 +46,15 @@ const char *connection_state_name(enum connection_state state)
 	};
 
 	return state < CONNECTION_STATES ? names[state] : "?";
+}
+
+void connection_set_generation(struct connection *c, struct generation *generation)
+{
+	if (c->generation == generation)
+		return;
+	generation_unref(c->generation);
+	c->generation = generation_ref(generation);
+	c->config = generation->config;
 }
 
 void connection_set_state(struct connection *c, enum connection_state state)
@@ -95,7 +105,7 @@ int connection_new(struct worker *worker, const struct config_listener *listener
 	c->id = conn_id_take(worker->conn_ids, &worker->conn_id_block);
 	if (hash_table_insert(&worker->by_id, &c->by_id, hash_u64(&worker->hash_key, c->id)) < 0)
 		return -ENOMEM;
-	c->config = config_ref(worker->config);
+	connection_set_generation(c, worker->generation);
 	c->listener = listener;
 	c->state = CONNECTION_ACCEPTED;
 	c->reason = SLUICE_REASON_NEW;
@@ -119,7 +129,7 @@ void connection_free(struct connection *c)
 		return;
 	assert(connection_is_closed(c));
 	connection_set_stage(c, NULL, NULL, NULL);
-	config_unref(c->config);
+	generation_unref(c->generation);
 	free(c);
 }
 
@@ -233,7 +243,6 @@ static void copy_name(char ret_name[CONFIG_NAME_MAX + 1], const char *name)
 
 void connection_describe(const struct connection *c, struct connection_info *ret_info)
 {
-	bool is_proxied = c->route && c->route->action == CONFIG_ACTION_PROXY;
 	double idle_s = ev_now(c->worker->loop) - c->active_at;
 
 	*ret_info = (struct connection_info){
@@ -251,7 +260,7 @@ void connection_describe(const struct connection *c, struct connection_info *ret
 	};
 	copy_name(ret_info->listener, c->listener->name);
 	copy_name(ret_info->route, c->route ? c->route->name : NULL);
-	copy_name(ret_info->cluster, is_proxied ? c->route->cluster->name : NULL);
+	copy_name(ret_info->cluster, c->cluster ? c->cluster->name : NULL);
 	copy_name(ret_info->endpoint, c->endpoint ? c->endpoint->name : NULL);
 	connection_format_source(c, ret_info->source, sizeof(ret_info->source));
 }

@@ -25,6 +25,7 @@
 
 struct connection;
 struct connection_info;
+struct generation;
 struct text_writer;
 struct worker;
 
@@ -66,10 +67,12 @@ struct connection {
 	void (*on_end)(struct connection *c);   /* the route layer's accounting; may be NULL */
 	void *route_state;                      /* the route layer's, for on_end */
 	void *endpoint_state;                   /* likewise */
-	struct config *config;                  /* one reference */
-	const struct config_listener *listener; /* these three live in config */
-	const struct config_route *route;       /* NULL until one matched */
-	const struct config_endpoint *endpoint; /* NULL unless proxied */
+	struct generation *generation;          /* one reference */
+	struct config *config;                  /* the generation's */
+	const struct config_listener *listener; /* lives as long as the listener */
+	const struct config_route *route;       /* NULL until one matched; these live in config */
+	const struct config_cluster *cluster;   /* NULL unless proxied */
+	const struct config_endpoint *endpoint; /* likewise, until one is chosen */
 	struct leg client, endpoint_leg;
 	struct timer timer;   /* the stage's deadline */
 	uint64_t accepted_ns; /* CLOCK_MONOTONIC */
@@ -104,6 +107,8 @@ int connection_new(struct worker *worker, const struct config_listener *listener
 /** connection_free() - by the worker, at the end of the loop turn in which it was closed */
 void connection_free(struct connection *c);
 
+/** connection_set_generation() - let go of the one before; the caller sees to what lives in it */
+void connection_set_generation(struct connection *c, struct generation *generation);
 /** connection_set_state() - the only writer of state; aborts on a transition not in its table */
 void connection_set_state(struct connection *c, enum connection_state state);
 /** connection_set_stage() - replace the ops and their data (old data is freed) */

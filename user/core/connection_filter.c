@@ -68,12 +68,11 @@ void connection_filter_init(struct connection_filter *filter)
 
 bool connection_filter_matches(const struct connection_filter *filter, const struct connection *c)
 {
-	const struct config_cluster *cluster = c->route ? c->route->cluster : NULL;
 	double idle_s = ev_now(c->worker->loop) - c->active_at;
 
 	return (filter->id == 0 || filter->id == c->id) &&
 	       name_matches(filter->route, c->route ? c->route->name : NULL) &&
-	       name_matches(filter->cluster, cluster ? cluster->name : NULL) &&
+	       name_matches(filter->cluster, c->cluster ? c->cluster->name : NULL) &&
 	       name_matches(filter->endpoint, c->endpoint ? c->endpoint->name : NULL) &&
 	       name_matches(filter->listener, c->listener->name) &&
 	       (filter->path < 0 || (c->opened_ns && filter->path == c->path)) &&

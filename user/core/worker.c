@@ -12,6 +12,7 @@
 #define MAIL_BUDGET      64  /* mails in one loop turn */
 #define ACCEPT_BUDGET    64  /* connections in one loop turn and socket */
 #define ACCEPT_PAUSE_S   0.1 /* after running out of descriptors or memory */
+#define FOLLOW_SLICE     128 /* connections that follow a reload in one loop turn */
 #define LOG_RETRY_S      0.5 /* after the access log was full */
 
 struct acceptor {
@@ -32,6 +33,7 @@ enum worker_order {
 };
 
 static void order_cb(struct ev_loop *loop, ev_async *async, int revents);
+static void follow_cb(struct ev_loop *loop, ev_timer *timer, int revents);
 
 /* ---- accepting ----------------------------------------------------------------------------- */
 
@@ -261,11 +263,12 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	ev_prepare_init(&w->before_wait, before_wait_cb);
 	ev_prepare_start(w->loop, &w->before_wait);
 	ev_init(&w->accept_pause, resume_accepting);
+	ev_init(&w->follow_more, follow_cb);
 	ev_init(&w->log_retry, log_retry_cb);
 	return 0;
 }
 
-int worker_new(unsigned int index, struct worker_shared *shared, struct config *config,
+int worker_new(unsigned int index, struct worker_shared *shared, struct generation *generation,
 	       const struct listener_set *listeners, struct worker **ret_worker)
 {
 	_cleanup_(cleanup_worker_free) struct worker *w = calloc(1, sizeof(*w));
@@ -275,10 +278,9 @@ int worker_new(unsigned int index, struct worker_shared *shared, struct config *
 		return -ENOMEM;
 	w->index = index;
 	w->shared = shared;
-	w->config = config_ref(config);
+	w->generation = generation_ref(generation);
 	w->conn_ids = &shared->conn_ids;
 	w->on_request = shared->on_request;
-	w->routing = shared->routing;
 	list_init(&w->connections);
 	list_init(&w->graveyard);
 	list_init(&w->accepting);
@@ -309,7 +311,8 @@ void worker_free(struct worker *w)
 	hash_table_done(&w->by_id);
 	if (w->spare_fd >= 0)
 		close(w->spare_fd);
-	config_unref(w->config);
+	generation_unref(atomic_load_explicit(&w->next_generation, memory_order_acquire));
+	generation_unref(w->generation);
 	free(w->stats);
 	free(w->scratch_in);
 	free(w->scratch_out);
@@ -396,13 +399,64 @@ static void kill_here(struct worker *w)
 	}
 }
 
+/* ---- reload -------------------------------------------------------------------------------- */
+
+/* Brings the next slice of connections to the worker's generation. */
+static void follow(struct worker *w)
+{
+	for (int i = 0; i < FOLLOW_SLICE && w->following; i++) {
+		struct connection *c = worker_cursor_next(w, w->following);
+
+		if (c)
+			w->shared->follow(c);
+		else
+			worker_cursor_free(TAKE_PTR(w->following));
+	}
+	if (w->following) {
+		ev_timer_set(&w->follow_more, 0, 0);
+		ev_timer_start(w->loop, &w->follow_more);
+	}
+}
+
+static void follow_cb(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	follow(container_of(timer, struct worker, follow_more));
+}
+
+static void take_generation(struct worker *w)
+{
+	struct generation *next =
+	    atomic_exchange_explicit(&w->next_generation, NULL, memory_order_acq_rel);
+
+	if (!next)
+		return;
+	generation_unref(w->generation);
+	w->generation = next;
+	/* From the start again. Without memory for a cursor they stay where they are. */
+	worker_cursor_free(w->following);
+	w->following = worker_cursor_new(w);
+	follow(w);
+}
+
+void worker_set_generation(struct worker *w, struct generation *generation)
+{
+	/* Release: who takes it sees what it holds. */
+	generation_unref(atomic_exchange_explicit(&w->next_generation, generation_ref(generation),
+						  memory_order_acq_rel));
+	ev_async_send(w->loop, &w->on_order);
+}
+
+/* ---- orders -------------------------------------------------------------------------------- */
+
 static void order_cb(struct ev_loop *loop, ev_async *async, int revents)
 {
 	struct worker *w = container_of(async, struct worker, on_order);
+	int order = atomic_load_explicit(&w->order, memory_order_acquire);
 
-	if (atomic_load_explicit(&w->order, memory_order_acquire) == ORDER_KILL)
+	take_generation(w);
+	if (order == ORDER_KILL)
 		kill_here(w);
-	else if (!w->is_stopping)
+	else if (order == ORDER_STOP && !w->is_stopping)
 		stop_here(w);
 }
 

@@ -11,6 +11,7 @@
 #include "core/access_log.h"
 #include "core/config.h"
 #include "core/conn_id.h"
+#include "core/generation.h"
 #include "core/handshake.h"
 #include "core/leg.h"
 #include "core/listener.h"
@@ -30,7 +31,8 @@ struct worker_shared {
 	uint64_t message_memory_bytes; /* for each worker's share, see worker_take_memory() */
 	unsigned int n_workers;
 	handshake_handler *on_request;
-	void *routing;     /* the route layer's, for on_request */
+	/* Brings a connection to its worker's new generation, if it can go there. */
+	void (*follow)(struct connection *c);
 	int access_log_fd; /* -1 = off */
 };
 
@@ -41,14 +43,13 @@ struct worker {
 	struct stats *stats;     /* written here, read by any thread */
 	struct mailbox *mailbox; /* posted to by any thread */
 	struct access_log *access_log;
-	struct config *config;   /* one reference */
-	struct list connections; /* connection.link, and cursors */
+	struct generation *generation; /* the newest; one reference */
+	struct list connections;       /* connection.link, and cursors */
 	struct hash_table by_id;
 	struct hash_key hash_key;
 	struct conn_id_source *conn_ids;
 	struct conn_id_block conn_id_block;
 	handshake_handler *on_request;
-	void *routing;
 	bool is_stopping;
 
 	/* private to worker.c */
@@ -60,7 +61,10 @@ struct worker {
 	int spare_fd;           /* given up to accept and refuse when descriptors run out */
 	ev_io on_mail;
 	ev_prepare before_wait;
-	_Atomic int order; /* enum worker_order, from other threads */
+	_Atomic int order;                            /* enum worker_order, from other threads */
+	_Atomic(struct generation *) next_generation; /* likewise; one reference, or NULL */
+	struct worker_cursor *following; /* how far connections were brought to generation */
+	ev_timer follow_more;
 	ev_async on_order;
 	ev_timer accept_pause, log_retry;
 	void (*on_stopped)(struct worker *w, void *arg);
@@ -74,7 +78,7 @@ struct worker {
  *
  * Return: 0, -ENOMEM or another -errno.
  */
-int worker_new(unsigned int index, struct worker_shared *shared, struct config *config,
+int worker_new(unsigned int index, struct worker_shared *shared, struct generation *generation,
 	       const struct listener_set *listeners, struct worker **ret_worker);
 /** worker_free() - after worker_join(), or of one that never ran. NULL is fine */
 void worker_free(struct worker *w);
@@ -91,6 +95,11 @@ void worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *ar
 /** worker_kill() - any thread: end all connections at once and leave the loop */
 void worker_kill(struct worker *w);
 void worker_join(struct worker *w);
+/**
+ * worker_set_generation() - any thread: requests are served by @generation from the worker's next
+ * turn on, and its connections follow in slices. The newest given counts.
+ */
+void worker_set_generation(struct worker *w, struct generation *generation);
 /** worker_run_mail() - after worker_join(): carry out what was posted too late for the thread, on
  *  the caller's. Return: mails run */
 size_t worker_run_mail(struct worker *w);

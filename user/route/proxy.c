@@ -9,6 +9,7 @@
 #include "core/worker.h"
 #include "proto/ws_handshake.h"
 #include "route/cluster.h"
+#include "route/routing.h"
 
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -23,7 +24,7 @@ struct proxy {
 	struct byte_queue early;    /* what the client sent behind its head */
 	struct byte_queue response; /* received so far, if it did not come in one piece */
 	struct http1_scan scan;
-	struct endpoint *tried[TRIES_MAX];
+	struct member *tried[TRIES_MAX];
 	size_t n_tried, n_interim;
 	int last_error; /* of the tries so far */
 };
@@ -57,7 +58,7 @@ static void fail_endpoint(struct connection *c, int error, const char *what)
 	struct endpoint *endpoint = c->endpoint_state;
 
 	log_conn(LOG_LEVEL_WARNING, c->id, "cluster \"%s\": endpoint \"%s\": %s",
-		 p->cluster->config->name, endpoint->config->name, what);
+		 p->cluster->config->name, endpoint->name, what);
 	atomic_fetch_add_explicit(&endpoint->n_failed, 1, memory_order_relaxed);
 	p->last_error = error;
 }
@@ -97,7 +98,7 @@ static int start_connect(struct connection *c, const struct address *address)
 static void request_sent(struct connection *c)
 {
 	connection_set_state(c, CONNECTION_UPGRADING);
-	timer_arm(&c->timer, c->route->cluster->upgrade_timeout_ms);
+	timer_arm(&c->timer, c->cluster->upgrade_timeout_ms);
 	leg_start_reading(&c->endpoint_leg);
 }
 
@@ -123,18 +124,18 @@ static void try_next(struct connection *c)
 
 	connection_set_state(c, CONNECTION_CONNECTING);
 	for (;;) {
-		struct endpoint *endpoint =
+		struct member *member =
 		    p->n_tried < TRIES_MAX ? cluster_pick(p->cluster, p->tried, p->n_tried) : NULL;
 		int error;
 
-		if (!endpoint) {
+		if (!member) {
 			connection_refuse(c, p->last_error ? p->last_error : EUP_NONE);
 			return;
 		}
-		p->tried[p->n_tried++] = endpoint;
-		c->endpoint_state = endpoint;
-		c->endpoint = endpoint->config;
-		error = start_connect(c, &endpoint->config->address);
+		p->tried[p->n_tried++] = member;
+		c->endpoint_state = member->endpoint;
+		c->endpoint = member->config;
+		error = start_connect(c, &member->config->address);
 		if (error == 0) {
 			timer_arm(&c->timer, p->cluster->config->connect_timeout_ms);
 			error = send_request(c);
@@ -190,6 +191,9 @@ static void upgraded(struct connection *c, struct proxy *p, const struct http1_h
 	relay_begin(c, result->allowed_rsv,
 		    (struct slice){(char *)byte_queue_front(&p->early), byte_queue_len(&p->early)},
 		    behind);
+	/* What was on its way during a reload follows now. */
+	if (!connection_is_closed(c))
+		routing_follow(c);
 }
 
 /*
@@ -441,6 +445,7 @@ void proxy_begin(struct connection *c, struct cluster *cluster,
 		return;
 	}
 	p->cluster = cluster;
+	c->cluster = cluster->config;
 	byte_queue_init(&p->request, WORKER_SCRATCH_OUT);
 	byte_queue_init(&p->early, LEG_READ_MAX);
 	byte_queue_init(&p->response, c->config->limits.max_head_bytes + 2 * LEG_READ_MAX);

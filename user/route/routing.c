@@ -7,56 +7,137 @@
 #include "route/proxy.h"
 #include "route/respond.h"
 
-static int set_up(struct routing *r)
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static struct route_stats *stats_new(void)
 {
-	const struct config *config = r->config;
+	struct route_stats *stats = calloc(1, sizeof(*stats));
 
-	r->routes = calloc(config->n_routes ? config->n_routes : 1, sizeof(*r->routes));
-	r->clusters = calloc(config->n_clusters ? config->n_clusters : 1, sizeof(*r->clusters));
-	if (!r->routes || !r->clusters)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->n_clusters; i++) {
-		int error = cluster_init(&r->clusters[i], &config->clusters[i]);
+	if (stats)
+		atomic_init(&stats->refs, 1);
+	return stats;
+}
 
+static struct route_stats *stats_ref(struct route_stats *stats)
+{
+	atomic_fetch_add_explicit(&stats->refs, 1, memory_order_relaxed);
+	return stats;
+}
+
+static void stats_unref(struct route_stats *stats)
+{
+	if (stats && atomic_fetch_sub_explicit(&stats->refs, 1, memory_order_acq_rel) == 1)
+		free(stats);
+}
+
+static uint64_t name_hash(const struct routing *r, const char *name)
+{
+	return hash_bytes(&r->hash_key, name, strlen(name));
+}
+
+static int set_up_clusters(struct routing *r, const struct routing *previous)
+{
+	for (size_t i = 0; i < r->config->n_clusters; i++) {
+		const struct config_cluster *config = &r->config->clusters[i];
+		struct cluster *cluster = &r->clusters[i];
+		int error = cluster_init(cluster, config,
+					 previous ? routing_cluster(previous, config->name) : NULL);
+
+		if (error == 0)
+			error = hash_table_insert(&r->clusters_by_name, &cluster->by_name,
+						  name_hash(r, config->name));
 		if (error < 0)
 			return error;
-	}
-	for (size_t i = 0; i < config->n_routes; i++) {
-		r->routes[i].config = &config->routes[i];
-		if (config->routes[i].action == CONFIG_ACTION_PROXY)
-			r->routes[i].cluster =
-			    &r->clusters[config->routes[i].cluster - config->clusters];
 	}
 	return 0;
 }
 
-int routing_new(struct config *config, struct routing **ret_routing)
+static int set_up_routes(struct routing *r, const struct routing *previous)
 {
-	_cleanup_(cleanup_routing_free) struct routing *r = calloc(1, sizeof(*r));
+	for (size_t i = 0; i < r->config->n_routes; i++) {
+		const struct config_route *config = &r->config->routes[i];
+		const struct route *before =
+		    previous ? routing_route(previous, config->name) : NULL;
+		struct route *route = &r->routes[i];
+		int error;
+
+		route->config = config;
+		route->stats = before ? stats_ref(before->stats) : stats_new();
+		if (!route->stats)
+			return -ENOMEM;
+		if (config->action == CONFIG_ACTION_PROXY)
+			route->cluster = &r->clusters[config->cluster - r->config->clusters];
+		error = hash_table_insert(&r->routes_by_name, &route->by_name,
+					  name_hash(r, config->name));
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static void routing_free(struct generation *generation)
+{
+	struct routing *r = routing_of(generation);
+
+	for (size_t i = 0; r->clusters && i < r->config->n_clusters; i++)
+		cluster_done(&r->clusters[i]);
+	for (size_t i = 0; r->routes && i < r->config->n_routes; i++)
+		stats_unref(r->routes[i].stats);
+	free(r->clusters);
+	free(r->routes);
+	hash_table_done(&r->routes_by_name);
+	hash_table_done(&r->clusters_by_name);
+	generation_done(generation);
+	free(r);
+}
+
+int routing_new(struct config *config, struct routing *previous, struct routing **ret_routing)
+{
+	struct routing *r = calloc(1, sizeof(*r));
 	int error;
 
 	if (!r)
 		return -ENOMEM;
-	r->config = config_ref(config);
-	error = set_up(r);
-	if (error < 0)
+	generation_init(&r->generation, config, routing_free);
+	r->config = config;
+	hash_key_random(&r->hash_key);
+	hash_table_init(&r->routes_by_name);
+	hash_table_init(&r->clusters_by_name);
+	r->routes = calloc(MAX(config->n_routes, 1), sizeof(*r->routes));
+	r->clusters = calloc(MAX(config->n_clusters, 1), sizeof(*r->clusters));
+	error = r->routes && r->clusters ? set_up_clusters(r, previous) : -ENOMEM;
+	if (error == 0)
+		error = set_up_routes(r, previous);
+	if (error < 0) {
+		generation_unref(&r->generation);
 		return error;
-	*ret_routing = TAKE_PTR(r);
+	}
+	*ret_routing = r;
 	return 0;
 }
 
-void routing_free(struct routing *r)
+struct route *routing_route(const struct routing *r, const char *name)
 {
-	if (!r)
-		return;
-	if (r->clusters) {
-		for (size_t i = 0; i < r->config->n_clusters; i++)
-			cluster_done(&r->clusters[i]);
+	for (struct hash_node *node = hash_table_first(&r->routes_by_name, name_hash(r, name));
+	     node; node = hash_table_next(node)) {
+		struct route *route = container_of(node, struct route, by_name);
+
+		if (strcmp(route->config->name, name) == 0)
+			return route;
 	}
-	free(r->clusters);
-	free(r->routes);
-	config_unref(r->config);
-	free(r);
+	return NULL;
+}
+
+struct cluster *routing_cluster(const struct routing *r, const char *name)
+{
+	for (struct hash_node *node = hash_table_first(&r->clusters_by_name, name_hash(r, name));
+	     node; node = hash_table_next(node)) {
+		struct cluster *cluster = container_of(node, struct cluster, by_name);
+
+		if (strcmp(cluster->config->name, name) == 0)
+			return cluster;
+	}
+	return NULL;
 }
 
 /* ---- matching ------------------------------------------------------------------------------ */
@@ -153,28 +234,40 @@ struct route *routing_match(struct routing *r, const struct http1_head *head)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-static void on_end(struct connection *c)
+static void count_on(struct connection *c, struct route *route)
+{
+	c->route = route->config;
+	c->route_state = route;
+	atomic_fetch_add_explicit(&route->stats->n_active, 1, memory_order_relaxed);
+}
+
+static void count_off(struct connection *c)
 {
 	struct route *route = c->route_state;
 
-	atomic_fetch_sub_explicit(&route->n_active, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&route->stats->n_active, 1, memory_order_relaxed);
+}
+
+static void on_end(struct connection *c)
+{
+	count_off(c);
 	if (c->endpoint_state)
 		cluster_release(c->endpoint_state);
 }
 
 void routing_on_request(struct connection *c, const struct handshake_request *request)
 {
-	struct route *route = routing_match(c->worker->routing, request->head);
+	struct route *route;
 
+	connection_set_generation(c, c->worker->generation);
+	route = routing_match(routing_of(c->generation), request->head);
 	if (!route) {
 		connection_refuse(c, EGW_NO_ROUTE);
 		return;
 	}
-	c->route = route->config;
-	c->route_state = route;
+	count_on(c, route);
 	c->on_end = on_end;
-	atomic_fetch_add_explicit(&route->n_active, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&route->n_accepted, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&route->stats->n_accepted, 1, memory_order_relaxed);
 	switch (route->config->action) {
 	case CONFIG_ACTION_PROXY:
 		proxy_begin(c, route->cluster, request);
@@ -186,4 +279,35 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
 		respond_begin(c, request);
 		break;
 	}
+}
+
+/* ---- reload -------------------------------------------------------------------------------- */
+
+static bool move_endpoint(struct connection *c, const struct routing *r)
+{
+	const struct cluster *cluster = routing_cluster(r, c->cluster->name);
+	const struct member *member = cluster ? cluster_member(cluster, c->endpoint->name) : NULL;
+
+	if (!member)
+		return false;
+	c->cluster = cluster->config;
+	c->endpoint = member->config;
+	return true;
+}
+
+void routing_follow(struct connection *c)
+{
+	struct routing *r = routing_of(c->worker->generation);
+	struct route *route;
+
+	if (c->generation == &r->generation || !c->route || c->state < CONNECTION_OPEN)
+		return; /* without a route it follows at its request; on its way, when it is open */
+	route = routing_route(r, c->route->name);
+	if (!route || route->config->action != c->route->action)
+		return;
+	if (c->endpoint && !move_endpoint(c, r))
+		return;
+	count_off(c);
+	count_on(c, route);
+	connection_set_generation(c, &r->generation);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a request head to what serves it: the routes and clusters of one configuration, at work.
- * Shared by all workers; only its atomic counters change.
+ * From a request head to what serves it: the routes and clusters of one generation, at work.
+ * Shared by all workers; nothing in it changes but counters, which the next generation goes on
+ * with.
  */
 #pragma once
+#include "base/hash.h"
 #include "base/std.h"
 #include "core/config.h"
+#include "core/generation.h"
 #include "core/handshake.h"
 #include "route/cluster.h"
 
@@ -13,27 +16,57 @@
 
 struct connection;
 
-struct route {
-	const struct config_route *config;
-	struct cluster *cluster;     /* PROXY */
+/* What a route keeps over a reload, by its name. */
+struct route_stats {
+	atomic_uint refs;
 	_Atomic uint64_t n_active;   /* connections that matched and live */
 	_Atomic uint64_t n_accepted; /* that ever matched */
 };
 
-struct routing {
-	struct config *config; /* one reference */
-	struct route *routes;
-	struct cluster *clusters;
+struct route {
+	struct hash_node by_name; /* in its routing */
+	const struct config_route *config;
+	struct cluster *cluster;   /* PROXY */
+	struct route_stats *stats; /* one reference */
 };
 
-/** routing_new() - Return: 0 or -ENOMEM */
-int routing_new(struct config *config, struct routing **ret_routing);
-/** routing_free() - no connection may be left. NULL is fine */
-void routing_free(struct routing *routing);
-DEFINE_CLEANUP(struct routing, routing_free)
+struct routing {
+	struct generation generation;
+	struct config *config; /* the generation's */
+	struct route *routes;
+	struct cluster *clusters;
+	/* private to routing.c */
+	struct hash_key hash_key;
+	struct hash_table routes_by_name, clusters_by_name;
+};
 
-/** routing_on_request() - the workers' handshake_handler; worker->routing is the routing */
+static inline struct routing *routing_of(struct generation *generation)
+{
+	return container_of(generation, struct routing, generation);
+}
+
+/**
+ * routing_new() - build a generation from @config
+ * @previous: the one whose counters and endpoints it goes on with, or NULL
+ *
+ * Return: 0 with one reference (generation_unref()), or -ENOMEM.
+ */
+int routing_new(struct config *config, struct routing *previous, struct routing **ret_routing);
+
+/** routing_on_request() - the workers' handshake_handler */
 void routing_on_request(struct connection *c, const struct handshake_request *request);
+
+/**
+ * routing_follow() - the workers' follow: bring @c, of an older generation, to that of its worker
+ *
+ * It stays with its own if its route, or the endpoint that it is on, is no longer there, or if it
+ * is on its way to an endpoint.
+ */
+void routing_follow(struct connection *c);
+
+/** routing_route() - the route called @name, or NULL; likewise below */
+struct route *routing_route(const struct routing *routing, const char *name);
+struct cluster *routing_cluster(const struct routing *routing, const char *name);
 
 /**
  * routing_match() - the first route, in the order of the file, that @head fits, or NULL

@@ -6,7 +6,10 @@
 
 #include <cmocka.h>
 
-static struct config_endpoint endpoints[4];
+static struct config_endpoint endpoints[4] = {{.name = (char *)"a"},
+					      {.name = (char *)"b"},
+					      {.name = (char *)"c"},
+					      {.name = (char *)"d"}};
 
 static struct config_cluster config = {.name = (char *)"c",
 				       .endpoints = endpoints,
@@ -14,17 +17,17 @@ static struct config_cluster config = {.name = (char *)"c",
 
 static struct cluster make(enum config_balance balance)
 {
-	struct cluster cluster;
+	struct cluster cluster = {0};
 
 	config.balance = balance;
-	assert_int_equal(cluster_init(&cluster, &config), 0);
+	assert_int_equal(cluster_init(&cluster, &config, NULL), 0);
 	return cluster;
 }
 
-static size_t index_of(const struct cluster *cluster, const struct endpoint *endpoint)
+static size_t index_of(const struct cluster *cluster, const struct member *member)
 {
-	assert_non_null(endpoint);
-	return (size_t)(endpoint - cluster->endpoints);
+	assert_non_null(member);
+	return (size_t)(member - cluster->members);
 }
 
 static void round_robin__takes_turns(void **state)
@@ -34,7 +37,7 @@ static void round_robin__takes_turns(void **state)
 	for (size_t i = 0; i < 12; i++)
 		assert_int_equal(index_of(&cluster, cluster_pick(&cluster, NULL, 0)), i % 4);
 	for (size_t i = 0; i < 4; i++)
-		assert_int_equal(cluster.endpoints[i].n_active, 3);
+		assert_int_equal(cluster.members[i].endpoint->n_active, 3);
 	cluster_done(&cluster);
 }
 
@@ -42,17 +45,17 @@ static void least_conn__prefers_the_idlest(void **state)
 {
 	struct cluster cluster = make(CONFIG_BALANCE_LEAST_CONN);
 
-	cluster.endpoints[0].n_active = 2;
-	cluster.endpoints[1].n_active = 1;
-	cluster.endpoints[2].n_active = 5;
-	cluster.endpoints[3].n_active = 1;
+	cluster.members[0].endpoint->n_active = 2;
+	cluster.members[1].endpoint->n_active = 1;
+	cluster.members[2].endpoint->n_active = 5;
+	cluster.members[3].endpoint->n_active = 1;
 	for (int i = 0; i < 4; i++)
 		cluster_pick(&cluster, NULL, 0);
 	/* 2 1 5 1 levelled by four: */
-	assert_int_equal(cluster.endpoints[2].n_active, 5);
+	assert_int_equal(cluster.members[2].endpoint->n_active, 5);
 	for (size_t i = 0; i < 4; i++) {
 		if (i != 2)
-			assert_in_range(cluster.endpoints[i].n_active, 2, 3);
+			assert_in_range(cluster.members[i].endpoint->n_active, 2, 3);
 	}
 	cluster_done(&cluster);
 }
@@ -63,10 +66,10 @@ static void least_conn__spreads_ties(void **state)
 	unsigned int chosen = 0;
 
 	for (int i = 0; i < 4; i++) {
-		struct endpoint *endpoint = cluster_pick(&cluster, NULL, 0);
+		struct member *member = cluster_pick(&cluster, NULL, 0);
 
-		chosen |= 1u << index_of(&cluster, endpoint);
-		cluster_release(endpoint);
+		chosen |= 1u << index_of(&cluster, member);
+		cluster_release(member->endpoint);
 	}
 	assert_int_equal(chosen, 0xf);
 	cluster_done(&cluster);
@@ -79,13 +82,13 @@ static void pick__skips_what_was_tried(void **state)
 
 	for (size_t b = 0; b < ARRAY_SIZE(balances); b++) {
 		struct cluster cluster = make(balances[b]);
-		struct endpoint *tried[4];
+		struct member *tried[4];
 		unsigned int chosen = 0;
 
 		for (size_t n = 0; n < 4; n++) {
 			tried[n] = cluster_pick(&cluster, tried, n);
 			chosen |= 1u << index_of(&cluster, tried[n]);
-			cluster_release(tried[n]);
+			cluster_release(tried[n]->endpoint);
 		}
 		assert_int_equal(chosen, 0xf);
 		assert_null(cluster_pick(&cluster, tried, 4));
@@ -96,7 +99,7 @@ static void pick__skips_what_was_tried(void **state)
 static void pick__a_retry_takes_no_turn(void **state)
 {
 	struct cluster cluster = make(CONFIG_BALANCE_ROUND_ROBIN);
-	struct endpoint *first = cluster_pick(&cluster, NULL, 0);
+	struct member *first = cluster_pick(&cluster, NULL, 0);
 
 	assert_int_equal(index_of(&cluster, cluster_pick(&cluster, &first, 1)), 1);
 	assert_int_equal(index_of(&cluster, cluster_pick(&cluster, NULL, 0)), 1);
@@ -106,12 +109,12 @@ static void pick__a_retry_takes_no_turn(void **state)
 static void release__gives_the_place_back(void **state)
 {
 	struct cluster cluster = make(CONFIG_BALANCE_LEAST_CONN);
-	struct endpoint *endpoint = cluster_pick(&cluster, NULL, 0);
+	struct member *member = cluster_pick(&cluster, NULL, 0);
 
-	assert_int_equal(endpoint->n_active, 1);
-	cluster_release(endpoint);
-	assert_int_equal(endpoint->n_active, 0);
-	assert_int_equal(endpoint->n_chosen, 1);
+	assert_int_equal(member->endpoint->n_active, 1);
+	cluster_release(member->endpoint);
+	assert_int_equal(member->endpoint->n_active, 0);
+	assert_int_equal(member->endpoint->n_chosen, 1);
 	cluster_done(&cluster);
 }
 

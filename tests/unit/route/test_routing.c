@@ -26,7 +26,7 @@ static int set_up(void **state)
 		print_error("%s\n", error.text);
 		return -1;
 	}
-	if (routing_new(config, &routing) < 0)
+	if (routing_new(config, NULL, &routing) < 0)
 		return -1;
 	config_unref(config);
 	*state = routing;
@@ -35,7 +35,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	routing_free(*state);
+	struct routing *routing = *state;
+
+	generation_unref(&routing->generation);
 	return 0;
 }
 

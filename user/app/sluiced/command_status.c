@@ -147,9 +147,11 @@ static json_t *route_json(const struct route *route)
 			 config->name, "host", config->host, "path", config->path, "match", match,
 			 "action", action_name(config->action), "cluster",
 			 config->cluster ? config->cluster->name : NULL, "connections",
-			 json_u64(atomic_load_explicit(&route->n_active, memory_order_relaxed)),
+			 json_u64(
+			     atomic_load_explicit(&route->stats->n_active, memory_order_relaxed)),
 			 "accepted",
-			 json_u64(atomic_load_explicit(&route->n_accepted, memory_order_relaxed)),
+			 json_u64(
+			     atomic_load_explicit(&route->stats->n_accepted, memory_order_relaxed)),
 			 "tunnel_timeout_ms", json_u64(config->tunnel_timeout_ms), "max_frame",
 			 json_u64(config->max_frame_bytes), "max_message",
 			 json_u64(config->max_message_bytes));

@@ -200,7 +200,8 @@ static int start_workers(struct gateway *g, unsigned int n_workers)
 	if (!g->workers)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < n_workers; i++) {
-		error = worker_new(i, &g->shared, g->config, g->listeners, &g->workers[i]);
+		error = worker_new(i, &g->shared, &g->routing->generation, g->listeners,
+				   &g->workers[i]);
 		if (error < 0)
 			return error;
 		g->shared.n_workers = i + 1;
@@ -226,16 +227,16 @@ static int set_up(struct gateway *g)
 	g->shared.max_connections = connection_limit(g->config);
 	g->shared.message_memory_bytes = g->config->limits.message_memory_bytes / n_workers;
 	g->shared.on_request = routing_on_request;
+	g->shared.follow = routing_follow;
 	error = open_access_log(g);
 	if (error < 0)
 		return error;
 	error = set_up_main_loop(g);
 	if (error < 0)
 		return error;
-	error = routing_new(g->config, &g->routing);
+	error = routing_new(g->config, NULL, &g->routing);
 	if (error < 0)
 		return error;
-	g->shared.routing = g->routing;
 	error = open_sockets(g, n_workers);
 	if (error < 0)
 		return error;
@@ -274,7 +275,8 @@ static void tear_down(struct gateway *g)
 		worker_free(g->workers[i]);
 	free(g->workers);
 	listener_set_free(g->listeners);
-	routing_free(g->routing);
+	if (g->routing)
+		generation_unref(&g->routing->generation);
 	if (g->loop)
 		ev_loop_destroy(g->loop);
 	mailbox_free(g->mailbox);
