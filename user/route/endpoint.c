@@ -3,6 +3,10 @@
 
 #include <stdio.h>
 
+#define RAMP_FULL 65536u
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
 int endpoint_new(const struct config_cluster *cluster, const struct config_endpoint *config,
 		 struct endpoint **ret_endpoint)
 {
@@ -38,4 +42,134 @@ void endpoint_unref(struct endpoint *endpoint)
 {
 	if (endpoint && atomic_fetch_sub_explicit(&endpoint->refs, 1, memory_order_acq_rel) == 1)
 		free(endpoint);
+}
+
+/* ---- what is known of it ------------------------------------------------------------------- */
+
+/* Each value stands for itself, and nothing else is published with it. */
+#define load(field)         atomic_load_explicit(&(field), memory_order_relaxed)
+#define store(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
+
+static const char *const state_names[] = {
+    [ENDPOINT_READY] = "ready",
+    [ENDPOINT_DRAIN] = "drain",
+    [ENDPOINT_MAINT] = "maint",
+};
+
+static const char *const health_names[] = {
+    [ENDPOINT_UNKNOWN] = "unknown",
+    [ENDPOINT_UP] = "up",
+    [ENDPOINT_DOWN] = "down",
+};
+
+enum endpoint_state endpoint_set_state(struct endpoint *e, enum endpoint_state state,
+				       uint64_t now_ns)
+{
+	enum endpoint_state before =
+	    atomic_exchange_explicit(&e->state, (uint8_t)state, memory_order_relaxed);
+
+	if (before == ENDPOINT_MAINT && state != ENDPOINT_MAINT)
+		endpoint_start_slowly(e, now_ns);
+	return before;
+}
+
+enum endpoint_state endpoint_state(const struct endpoint *e)
+{
+	return load(e->state);
+}
+
+const char *endpoint_state_name(enum endpoint_state state)
+{
+	return state_names[state];
+}
+
+bool endpoint_set_health(struct endpoint *e, bool is_up, uint64_t now_ns)
+{
+	uint8_t health = is_up ? ENDPOINT_UP : ENDPOINT_DOWN;
+	uint8_t before = atomic_exchange_explicit(&e->health, health, memory_order_relaxed);
+
+	if (before == ENDPOINT_DOWN && is_up)
+		endpoint_start_slowly(e, now_ns);
+	return before != health;
+}
+
+void endpoint_forget_health(struct endpoint *e)
+{
+	store(e->health, ENDPOINT_UNKNOWN);
+}
+
+enum endpoint_health endpoint_health(const struct endpoint *e)
+{
+	return load(e->health);
+}
+
+const char *endpoint_health_name(enum endpoint_health health)
+{
+	return health_names[health];
+}
+
+bool endpoint_is_ejected(const struct endpoint *e, uint64_t now_ns)
+{
+	return load(e->ejected_until_ns) > now_ns;
+}
+
+bool endpoint_is_available(const struct endpoint *e, uint64_t now_ns)
+{
+	return load(e->state) == ENDPOINT_READY && load(e->health) != ENDPOINT_DOWN &&
+	       !endpoint_is_ejected(e, now_ns);
+}
+
+/* ---- ejection ------------------------------------------------------------------------------ */
+
+uint32_t endpoint_report(struct endpoint *e, bool is_ok)
+{
+	if (!is_ok)
+		return atomic_fetch_add_explicit(&e->failures_in_row, 1, memory_order_relaxed) + 1;
+	/* Most report a success after a success: only read, so that workers share the line. */
+	if (load(e->failures_in_row) != 0)
+		store(e->failures_in_row, 0);
+	return 0;
+}
+
+void endpoint_eject(struct endpoint *e, uint64_t time_ns, uint64_t now_ns)
+{
+	uint64_t ended_ns = load(e->ejection_ended_ns);
+	uint64_t good_times = ended_ns < now_ns ? (now_ns - ended_ns) / time_ns : 0;
+	uint32_t n = load(e->n_ejections);
+
+	n = good_times < n ? n - (uint32_t)good_times : 0;
+	n = MIN(n + 1, ENDPOINT_EJECTIONS_MAX);
+	store(e->n_ejections, n);
+	store(e->failures_in_row, 0);
+	store(e->ejection_ended_ns, now_ns + n * time_ns);
+	store(e->ejected_until_ns, now_ns + n * time_ns);
+}
+
+bool endpoint_readmit(struct endpoint *e, uint64_t now_ns)
+{
+	uint64_t until_ns = load(e->ejected_until_ns);
+
+	if (until_ns == 0 || until_ns > now_ns ||
+	    !atomic_compare_exchange_strong_explicit(&e->ejected_until_ns, &until_ns, 0,
+						     memory_order_relaxed, memory_order_relaxed))
+		return false;
+	endpoint_start_slowly(e, now_ns);
+	return true;
+}
+
+/* ---- slow start ---------------------------------------------------------------------------- */
+
+void endpoint_start_slowly(struct endpoint *e, uint64_t now_ns)
+{
+	store(e->ramp_from_ns, now_ns);
+}
+
+uint32_t endpoint_ramp(const struct endpoint *e, uint64_t slow_start_ns, uint64_t now_ns)
+{
+	uint64_t from_ns = load(e->ramp_from_ns);
+	uint64_t age_ns = now_ns > from_ns ? now_ns - from_ns : 0; /* another thread's is later */
+
+	if (from_ns == 0 || age_ns >= slow_start_ns)
+		return RAMP_FULL;
+	return (uint32_t)((double)age_ns / (double)slow_start_ns * RAMP_FULL);
 }

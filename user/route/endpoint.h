@@ -2,7 +2,15 @@
 /*
  * What is known of an endpoint while the daemon runs. It belongs to no one configuration: after a
  * reload, the endpoint of the same name, cluster and address is the same object. Any thread may
- * use it.
+ * use it: all that changes is atomic, and each part stands for itself.
+ *
+ * A new connection may go to an endpoint that is ready, not known to be down, and not ejected:
+ *
+ *   admin state   the operator's word: ready, drain (what lives goes on) or maint (nor is its
+ *                 health checked)
+ *   health        what the checks of health say: unknown (counts as up), up or down
+ *   ejection      what connections met with: for a time, after failures in a row
+ *   ramp          since when it is back, for slow start
  */
 #pragma once
 #include "base/address.h"
@@ -11,16 +19,35 @@
 
 #include <stdatomic.h>
 
+enum endpoint_state {
+	ENDPOINT_READY,
+	ENDPOINT_DRAIN,
+	ENDPOINT_MAINT,
+};
+
+enum endpoint_health {
+	ENDPOINT_UNKNOWN,
+	ENDPOINT_UP,
+	ENDPOINT_DOWN,
+};
+
+#define ENDPOINT_EJECTIONS_MAX 10u /* by which the time of an ejection grows at most */
+
 struct endpoint {
 	atomic_uint refs;
 	char cluster[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];
 	struct address address;
-	_Alignas(
-	    CACHE_LINE) _Atomic uint64_t n_active; /* connections on it or on their way to it */
-	_Atomic uint64_t n_chosen, n_failed;       /* since the start */
+	_Atomic uint8_t state, health;      /* enum endpoint_state, enum endpoint_health */
+	_Atomic uint32_t n_ejections;       /* of late, 0..ENDPOINT_EJECTIONS_MAX */
+	_Atomic uint64_t ejected_until_ns;  /* 0 = not ejected */
+	_Atomic uint64_t ejection_ended_ns; /* the latest one's end; 0 = there was none */
+	_Atomic uint64_t ramp_from_ns;      /* when it came back; 0 = it has always been there */
+	_Alignas(CACHE_LINE) _Atomic uint64_t n_active; /* connections on or on their way to it */
+	_Atomic uint64_t n_chosen, n_failed;            /* since the start */
+	_Atomic uint32_t failures_in_row;
 };
 
-/** endpoint_new() - Return: 0 with one reference, or -ENOMEM */
+/** endpoint_new() - ready, of unknown health. Return: 0 with one reference, or -ENOMEM */
 int endpoint_new(const struct config_cluster *cluster, const struct config_endpoint *config,
 		 struct endpoint **ret_endpoint);
 /** endpoint_is() - whether this is what @config in @cluster means */
@@ -29,3 +56,55 @@ bool endpoint_is(const struct endpoint *endpoint, const struct config_cluster *c
 struct endpoint *endpoint_ref(struct endpoint *endpoint);
 /** endpoint_unref() - NULL is fine */
 void endpoint_unref(struct endpoint *endpoint);
+
+/**
+ * endpoint_set_state() - by the operator or the configuration; back from maint it starts slowly
+ *
+ * Return: the state before.
+ */
+enum endpoint_state endpoint_set_state(struct endpoint *endpoint, enum endpoint_state state,
+				       uint64_t now_ns);
+enum endpoint_state endpoint_state(const struct endpoint *endpoint);
+/** endpoint_state_name() - "ready", "drain" or "maint" */
+const char *endpoint_state_name(enum endpoint_state state);
+
+/**
+ * endpoint_set_health() - by the checks of health; back from down it starts slowly
+ *
+ * Return: whether that is a change (to up from unknown is one).
+ */
+bool endpoint_set_health(struct endpoint *endpoint, bool is_up, uint64_t now_ns);
+/** endpoint_forget_health() - it is checked no longer: unknown */
+void endpoint_forget_health(struct endpoint *endpoint);
+enum endpoint_health endpoint_health(const struct endpoint *endpoint);
+/** endpoint_health_name() - "unknown", "up" or "down" */
+const char *endpoint_health_name(enum endpoint_health health);
+
+/** endpoint_is_ejected() - at @now_ns */
+bool endpoint_is_ejected(const struct endpoint *endpoint, uint64_t now_ns);
+/** endpoint_is_available() - whether a new connection may go there at @now_ns */
+bool endpoint_is_available(const struct endpoint *endpoint, uint64_t now_ns);
+
+/**
+ * endpoint_report() - what a connection met with; a success ends the run of failures
+ *
+ * Return: failures in a row up to now.
+ */
+uint32_t endpoint_report(struct endpoint *endpoint, bool is_ok);
+/**
+ * endpoint_eject() - for @time_ns times the number of its ejections of late, which falls by one
+ * for each @time_ns without; the run of failures starts anew. One caller at a time for each
+ * cluster.
+ */
+void endpoint_eject(struct endpoint *endpoint, uint64_t time_ns, uint64_t now_ns);
+/** endpoint_readmit() - end an ejection whose time has passed. Return: whether this call did so */
+bool endpoint_readmit(struct endpoint *endpoint, uint64_t now_ns);
+
+/** endpoint_start_slowly() - its share grows from @now_ns on */
+void endpoint_start_slowly(struct endpoint *endpoint, uint64_t now_ns);
+/**
+ * endpoint_ramp() - its share of its weight at @now_ns, linear over @slow_start_ns
+ *
+ * Return: 0..65536, which is all of it.
+ */
+uint32_t endpoint_ramp(const struct endpoint *endpoint, uint64_t slow_start_ns, uint64_t now_ns);
