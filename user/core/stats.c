@@ -27,6 +27,7 @@ void stats_merge(struct stats *into, const struct stats *from)
 	merge(&into->frames[0][0][0], &from->frames[0][0][0],
 	      SLUICE_PATH_COUNT * STATS_DIRECTIONS * WS_KIND_COUNT);
 	merge(&into->access_log_dropped, &from->access_log_dropped, 1);
+	loop_lag_merge(&into->lag, &from->lag);
 }
 
 const char *sluice_path_name(enum sluice_path path)

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "base/std.h"
+#include "core/loop_lag.h"
 #include "proto/errors.h"
 #include "proto/ws_frame.h"
 #include "sluice/path.h"
@@ -28,6 +29,7 @@ struct stats {
 	stat_t bytes[SLUICE_PATH_COUNT][STATS_DIRECTIONS]; /* of the WebSocket stream */
 	stat_t frames[SLUICE_PATH_COUNT][STATS_DIRECTIONS][WS_KIND_COUNT];
 	stat_t access_log_dropped; /* lines that the log's reader did not take in time */
+	struct loop_lag lag;       /* of the loop's turns */
 };
 
 static inline void stat_add(stat_t *stat, uint64_t n)

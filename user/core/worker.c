@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/worker.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/connection.h"
 
@@ -12,8 +13,10 @@
 #define MAIL_BUDGET      64  /* mails in one loop turn */
 #define ACCEPT_BUDGET    64  /* connections in one loop turn and socket */
 #define ACCEPT_PAUSE_S   0.1 /* after running out of descriptors or memory */
-#define FOLLOW_SLICE     128 /* connections that follow a reload in one loop turn */
+#define FOLLOW_SLICE     128 /* connections that follow a reload in one item of work */
 #define LOG_RETRY_S      0.5 /* after the access log was full */
+#define WORK_BUDGET      64  /* items of ordinary work in one loop turn */
+#define WORK_BUDGET_NS   (200 * NS_PER_US)
 
 struct acceptor {
 	struct list node;
@@ -33,7 +36,7 @@ enum worker_order {
 };
 
 static void order_cb(struct ev_loop *loop, ev_async *async, int revents);
-static void follow_cb(struct ev_loop *loop, ev_timer *timer, int revents);
+static bool follow_slice(struct work_item *item);
 
 /* ---- accepting ----------------------------------------------------------------------------- */
 
@@ -191,10 +194,14 @@ static void leave_if_stopped(struct worker *w)
 		ev_break(w->loop, EVBREAK_ALL);
 }
 
+/* The end of a turn: its events have been served. */
 static void before_wait_cb(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
 	struct worker *w = container_of(prepare, struct worker, before_wait);
+	uint64_t woken_ns = loop_clock_woken_ns(&w->clock);
+	uint64_t now_ns = work_queues_run(&w->work, clock_monotonic_ns());
 
+	loop_lag_add(&w->stats->lag, now_ns > woken_ns ? now_ns - woken_ns : 0);
 	if (!list_is_empty(&w->graveyard))
 		empty_graveyard(w);
 	/* What a full pipe did not take must not wait for the next connection. */
@@ -217,6 +224,9 @@ static void *thread_main(void *arg)
 
 	snprintf(name, sizeof(name), "sluice-w%u", w->index);
 	(void)pthread_setname_np(pthread_self(), name);
+	/* The first turn begins here, not when the loop was made. */
+	loop_clock_done(&w->clock);
+	loop_clock_init(&w->clock, w->loop);
 	list_for_each (node, &w->accepting)
 		ev_io_start(w->loop, &list_entry(node, struct acceptor, node)->io);
 	ev_run(w->loop, 0);
@@ -256,6 +266,8 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 		if (error < 0)
 			return error;
 	}
+	work_queues_init(&w->work, w->loop, WORKER_QUEUES, WORK_BUDGET, WORK_BUDGET_NS);
+	loop_clock_init(&w->clock, w->loop);
 	ev_io_init(&w->on_mail, mail_cb, mailbox_fd(w->mailbox), EV_READ);
 	ev_io_start(w->loop, &w->on_mail);
 	ev_async_init(&w->on_order, order_cb);
@@ -263,7 +275,7 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	ev_prepare_init(&w->before_wait, before_wait_cb);
 	ev_prepare_start(w->loop, &w->before_wait);
 	ev_init(&w->accept_pause, resume_accepting);
-	ev_init(&w->follow_more, follow_cb);
+	work_item_init(&w->follow_more, follow_slice);
 	ev_init(&w->log_retry, log_retry_cb);
 	return 0;
 }
@@ -301,6 +313,8 @@ void worker_free(struct worker *w)
 	assert(!w->is_running);
 	if (w->loop) {
 		stop_accepting(w);
+		work_queues_done(&w->work);
+		loop_clock_done(&w->clock);
 		ev_loop_destroy(w->loop);
 	}
 	/* A listing that was given up when the daemon stopped may have left its cursor. */
@@ -336,23 +350,36 @@ void worker_join(struct worker *w)
 
 size_t worker_run_mail(struct worker *w)
 {
+	size_t n_run = mailbox_run(w->mailbox, MAIL_BUDGET);
+
 	assert(!w->is_running);
-	return mailbox_run(w->mailbox, MAIL_BUDGET);
+	for (; w->work.n_items > 0; n_run++)
+		(void)work_queues_run(&w->work, clock_monotonic_ns());
+	return n_run;
 }
 
 /* ---- calls from other threads -------------------------------------------------------------- */
 
 struct call {
+	struct work_item item;
 	struct worker *worker;
 	worker_call_fn *fn;
 	void *arg;
 };
 
-static void run_call(const struct mail *mail)
+static bool run_call(struct work_item *item)
 {
-	_cleanup_free_ struct call *call = mail->ptr;
+	_cleanup_free_ struct call *call = container_of(item, struct call, item);
 
 	call->fn(call->worker, call->arg);
+	return false;
+}
+
+static void take_call(const struct mail *mail)
+{
+	struct call *call = mail->ptr;
+
+	work_item_add(&call->worker->work, WORKER_QUEUE_API, &call->item);
 }
 
 int worker_call(struct worker *w, worker_call_fn *fn, void *arg)
@@ -363,7 +390,8 @@ int worker_call(struct worker *w, worker_call_fn *fn, void *arg)
 	if (!call)
 		return -EAGAIN;
 	*call = (struct call){.worker = w, .fn = fn, .arg = arg};
-	error = mailbox_post(w->mailbox, &(struct mail){.fn = run_call, .ptr = call});
+	work_item_init(&call->item, run_call);
+	error = mailbox_post(w->mailbox, &(struct mail){.fn = take_call, .ptr = call});
 	if (error == 0)
 		call = NULL; /* run_call() frees it */
 	return error;
@@ -402,8 +430,10 @@ static void kill_here(struct worker *w)
 /* ---- reload -------------------------------------------------------------------------------- */
 
 /* Brings the next slice of connections to the worker's generation. */
-static void follow(struct worker *w)
+static bool follow_slice(struct work_item *item)
 {
+	struct worker *w = container_of(item, struct worker, follow_more);
+
 	for (int i = 0; i < FOLLOW_SLICE && w->following; i++) {
 		struct connection *c = worker_cursor_next(w, w->following);
 
@@ -412,15 +442,7 @@ static void follow(struct worker *w)
 		else
 			worker_cursor_free(TAKE_PTR(w->following));
 	}
-	if (w->following) {
-		ev_timer_set(&w->follow_more, 0, 0);
-		ev_timer_start(w->loop, &w->follow_more);
-	}
-}
-
-static void follow_cb(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	follow(container_of(timer, struct worker, follow_more));
+	return w->following != NULL;
 }
 
 static void take_generation(struct worker *w)
@@ -435,7 +457,7 @@ static void take_generation(struct worker *w)
 	/* From the start again. Without memory for a cursor they stay where they are. */
 	worker_cursor_free(w->following);
 	w->following = worker_cursor_new(w);
-	follow(w);
+	work_item_add(&w->work, WORKER_QUEUE_RELOAD, &w->follow_more);
 }
 
 void worker_set_generation(struct worker *w, struct generation *generation)
@@ -556,4 +578,15 @@ struct connection *worker_cursor_next(struct worker *w, struct worker_cursor *cu
 	list_remove(&cursor->link.node);
 	list_insert_before(node->next, &cursor->link.node);
 	return container_of(node, struct connection, link.node);
+}
+
+const char *worker_queue_name(enum worker_queue queue)
+{
+	static const char *const names[WORKER_QUEUES] = {
+	    [WORKER_QUEUE_API] = "api",     [WORKER_QUEUE_HEALTH] = "health",
+	    [WORKER_QUEUE_HOOK] = "hook",   [WORKER_QUEUE_RELOAD] = "reload",
+	    [WORKER_QUEUE_DRAIN] = "drain",
+	};
+
+	return queue < WORKER_QUEUES ? names[queue] : "?";
 }

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "base/std.h"
+#include "base/work_queue.h"
 #include "core/access_log.h"
 #include "core/config.h"
 #include "core/conn_id.h"
@@ -15,6 +16,7 @@
 #include "core/handshake.h"
 #include "core/leg.h"
 #include "core/listener.h"
+#include "core/loop_lag.h"
 #include "core/stats.h"
 
 #include <ev.h>
@@ -36,12 +38,23 @@ struct worker_shared {
 	int access_log_fd; /* -1 = off */
 };
 
+/* Kinds of ordinary work, in queues of their own (base/work_queue.h). */
+enum worker_queue {
+	WORKER_QUEUE_API, /* worker_call(): what the control socket asks */
+	WORKER_QUEUE_HEALTH,
+	WORKER_QUEUE_HOOK,
+	WORKER_QUEUE_RELOAD, /* connections to be re-pointed to a new configuration */
+	WORKER_QUEUE_DRAIN,
+	WORKER_QUEUES,
+};
+
 struct worker {
 	unsigned int index;
 	struct worker_shared *shared;
 	struct ev_loop *loop;
 	struct stats *stats;     /* written here, read by any thread */
 	struct mailbox *mailbox; /* posted to by any thread */
+	struct work_queues work; /* by enum worker_queue */
 	struct access_log *access_log;
 	struct generation *generation; /* the newest; one reference */
 	struct list connections;       /* connection.link, and cursors */
@@ -61,10 +74,11 @@ struct worker {
 	int spare_fd;           /* given up to accept and refuse when descriptors run out */
 	ev_io on_mail;
 	ev_prepare before_wait;
+	struct loop_clock clock;
 	_Atomic int order;                            /* enum worker_order, from other threads */
 	_Atomic(struct generation *) next_generation; /* likewise; one reference, or NULL */
 	struct worker_cursor *following; /* how far connections were brought to generation */
-	ev_timer follow_more;
+	struct work_item follow_more;
 	ev_async on_order;
 	ev_timer accept_pause, log_retry;
 	void (*on_stopped)(struct worker *w, void *arg);
@@ -100,13 +114,14 @@ void worker_join(struct worker *w);
  * turn on, and its connections follow in slices. The newest given counts.
  */
 void worker_set_generation(struct worker *w, struct generation *generation);
-/** worker_run_mail() - after worker_join(): carry out what was posted too late for the thread, on
- *  the caller's. Return: mails run */
+/** worker_run_mail() - after worker_join(): carry out what was posted too late for the thread, and
+ *  the work that it left, on the caller's. Return: mails and turns of work run */
 size_t worker_run_mail(struct worker *w);
 
 /* Runs on the worker's thread. */
 typedef void worker_call_fn(struct worker *w, void *arg);
-/** worker_call() - any thread: run @fn there. Return: 0, or -EAGAIN when the mailbox is full */
+/** worker_call() - any thread: run @fn there, as ordinary work. Return: 0, or -EAGAIN when the
+ * mailbox is full */
 int worker_call(struct worker *w, worker_call_fn *fn, void *arg);
 
 /* ---- on the worker's thread only ---------------------------------------------------------- */
@@ -139,3 +154,5 @@ struct worker_cursor *worker_cursor_new(struct worker *w);
 void worker_cursor_free(struct worker_cursor *cursor);
 /** worker_cursor_next() - step over one connection. Return: it, or NULL at the end */
 struct connection *worker_cursor_next(struct worker *w, struct worker_cursor *cursor);
+
+const char *worker_queue_name(enum worker_queue queue);

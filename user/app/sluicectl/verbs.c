@@ -108,6 +108,34 @@ static void print_offload(const json_t *offload)
 	putchar('\n');
 }
 
+/* The queues in one number: which one it is, the JSON says. */
+static void print_loops(const json_t *loops)
+{
+	static const struct column columns[] = {
+	    {"worker", "WORKER", COLUMN_NUMBER, 0},
+	    {"turns", "TURNS", COLUMN_NUMBER, 0},
+	    {"lag_p50_us", "LAG P50 US", COLUMN_NUMBER, 0},
+	    {"lag_p99_us", "P99 US", COLUMN_NUMBER, 0},
+	    {"lag_max_us", "MAX US", COLUMN_NUMBER, 0},
+	    {"queued", "QUEUED", COLUMN_NUMBER, 0},
+	};
+	json_t *rows = json_array();
+	const json_t *loop;
+	size_t i;
+
+	json_array_foreach(loops, i, loop)
+	{
+		json_t *row = json_copy((json_t *)loop);
+
+		json_object_set_new(row, "queued",
+				    json_integer((json_int_t)sum(json_object_get(loop, "queues"))));
+		json_array_append_new(rows, row);
+	}
+	putchar('\n');
+	table_print(rows, columns, ARRAY_SIZE(columns), 0);
+	json_decref(rows);
+}
+
 static void print_status(const json_t *data)
 {
 	json_t *uptime_ms =
@@ -127,6 +155,7 @@ static void print_status(const json_t *data)
 	print_counts("refused", json_object_get(data, "refused"));
 	print_counts("closed", json_object_get(data, "closed"));
 	print_traffic(json_object_get(data, "traffic"));
+	print_loops(json_object_get(data, "loops"));
 	json_decref(uptime_ms);
 }
 

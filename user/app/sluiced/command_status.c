@@ -99,6 +99,41 @@ static json_t *offload_json(void)
 			 "available", 0, "reason", sluice_reason_name(SLUICE_REASON_NOT_LOADED));
 }
 
+/* The bound of the longest bucket is not known. */
+static json_t *lag_json(uint64_t ns)
+{
+	return ns == UINT64_MAX ? json_null() : json_u64(ns / NS_PER_US);
+}
+
+/* How the workers' loops do: busy time of their turns, and the work that waits below the I/O. */
+static json_t *loops_json(const struct gateway *g)
+{
+	json_t *array = json_array();
+
+	for (unsigned int i = 0; i < g->shared.n_workers; i++) {
+		struct worker *w = g->workers[i];
+		struct loop_lag lag = {0};
+		json_t *queues = json_object();
+
+		loop_lag_merge(&lag, &w->stats->lag);
+		for (int queue = 0; queue < WORKER_QUEUES; queue++)
+			json_object_set_new(queues, worker_queue_name(queue),
+					    json_u64(
+						work_queue_depth(&w->work, (unsigned int)queue)));
+		json_array_append_new(array,
+				      json_pack("{s:i, s:o, s:o, s:o, s:o, s:o}", "worker", (int)i,
+						"turns", json_u64(loop_lag_count(&lag)),
+						"lag_p50_us",
+						lag_json(loop_lag_quantile_ns(&lag, 50, 100)),
+						"lag_p99_us",
+						lag_json(loop_lag_quantile_ns(&lag, 99, 100)),
+						"lag_max_us",
+						lag_json(loop_lag_take_max(&w->stats->lag)),
+						"queues", queues));
+	}
+	return array;
+}
+
 void command_status(struct control_call *call, const struct command_args *args)
 {
 	const struct gateway *g = control_call_gateway(call);
@@ -118,6 +153,7 @@ void command_status(struct control_call *call, const struct command_args *args)
 	json_object_set_new(data, "traffic", traffic_json(&stats));
 	json_object_set_new(data, "access_log_dropped",
 			    json_u64(stat_get(&stats.access_log_dropped)));
+	json_object_set_new(data, "loops", loops_json(g));
 	json_object_set_new(data, "listeners", listeners_json(g->listeners));
 	json_object_set_new(data, "offload", offload_json());
 	control_finish(call, data);
