@@ -83,6 +83,17 @@ const char *endpoint_state_name(enum endpoint_state state)
 	return state_names[state];
 }
 
+int endpoint_state_from_name(const char *name, enum endpoint_state *ret_state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(state_names); i++) {
+		if (strcmp(state_names[i], name) == 0) {
+			*ret_state = (enum endpoint_state)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 bool endpoint_set_health(struct endpoint *e, bool is_up, uint64_t now_ns)
 {
 	uint8_t health = is_up ? ENDPOINT_UP : ENDPOINT_DOWN;

@@ -67,6 +67,8 @@ enum endpoint_state endpoint_set_state(struct endpoint *endpoint, enum endpoint_
 enum endpoint_state endpoint_state(const struct endpoint *endpoint);
 /** endpoint_state_name() - "ready", "drain" or "maint" */
 const char *endpoint_state_name(enum endpoint_state state);
+/** endpoint_state_from_name() - Return: 0 or -EINVAL */
+int endpoint_state_from_name(const char *name, enum endpoint_state *ret_state);
 
 /**
  * endpoint_set_health() - by the checks of health; back from down it starts slowly

@@ -12,8 +12,11 @@ static void print_usage(FILE *out)
 {
 	fputs("usage: sluicectl [-s SOCKET] [-j] VERB [ARGUMENTS]\n\n", out);
 	for (size_t i = 0; i < n_verbs; i++)
-		fprintf(out, "  %-18s %s%s\n", verbs[i].words, verbs[i].help,
-			verbs[i].takes_conn ? ": CONN, or a filter" : "");
+		fprintf(out, "  %-18s %s%s%s\n", verbs[i].words, verbs[i].help,
+			verbs[i].takes_conn ? ": CONN, or a filter"
+			: verbs[i].expected ? ": "
+					    : "",
+			verbs[i].expected ? verbs[i].expected : "");
 	fputs("\n"
 	      "  -s, --socket PATH  control socket (default: where sluiced puts it)\n"
 	      "  -j, --json         print the answer's data as JSON\n"
@@ -170,7 +173,9 @@ static int check_arguments(const struct verb *verb, int argc, char **argv,
 		argc--;
 		argv++;
 	}
-	if (argc > 0)
+	if (verb->take_words && !verb->take_words(argc, argv, line->args))
+		return usage_error(verb->words, "expected", verb->expected);
+	if (argc > 0 && !verb->take_words)
 		return usage_error(verb->words, "unexpected argument", argv[0]);
 	if (line->has_filter && !verb->takes_filter)
 		return usage_error(verb->words, "takes no filter, unlike", "show connections");

@@ -204,6 +204,49 @@ static void print_routes(const json_t *rows)
 	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
 }
 
+static void print_clusters(const json_t *rows)
+{
+	static const struct column columns[] = {
+	    {"cluster", "CLUSTER", COLUMN_TEXT, 0},
+	    {"balance", "BALANCE", COLUMN_TEXT, 5},
+	    {"endpoint", "ENDPOINT", COLUMN_TEXT, 0},
+	    {"address", "ADDRESS", COLUMN_TEXT, 2},
+	    {"state", "STATE", COLUMN_TEXT, 0},
+	    {"health", "HEALTH", COLUMN_TEXT, 0},
+	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 1},
+	    {"chosen", "CHOSEN", COLUMN_NUMBER, 3},
+	    {"failed", "FAILED", COLUMN_NUMBER, 2},
+	    {"ejected_ms", "EJECTED FOR", COLUMN_DURATION, 3},
+	};
+
+	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
+}
+
+/* CLUSTER/NAME state STATE. A cluster's name has no slash. */
+static bool take_endpoint_words(int argc, char **argv, json_t *args)
+{
+	const char *slash = argc == 3 ? strchr(argv[0], '/') : NULL;
+	int failed;
+
+	if (!slash || strcmp(argv[1], "state") != 0)
+		return false;
+	failed =
+	    json_object_set_new(args, "cluster", json_stringn(argv[0], (size_t)(slash - argv[0])));
+	failed |= json_object_set_new(args, "endpoint", json_string(slash + 1));
+	failed |= json_object_set_new(args, "state", json_string(argv[2]));
+	return failed == 0;
+}
+
+static void print_endpoint(const json_t *row)
+{
+	printf("%s/%s: %s, %s, %lld connections\n",
+	       json_string_value(json_object_get(row, "cluster")),
+	       json_string_value(json_object_get(row, "endpoint")),
+	       json_string_value(json_object_get(row, "state")),
+	       json_string_value(json_object_get(row, "health")),
+	       (long long)json_integer_value(json_object_get(row, "connections")));
+}
+
 static void print_closed(const json_t *data)
 {
 	long long n = json_integer_value(json_object_get(data, "closed"));
@@ -217,6 +260,11 @@ const struct verb verbs[] = {
      .print = print_connections},
     {"show routes", "show.routes", "routes in the order in which they are tried",
      .print = print_routes},
+    {"show clusters", "show.clusters", "endpoints of all clusters and how they do",
+     .print = print_clusters},
+    {"set endpoint", "set.endpoint", "let an endpoint have new connections, or none",
+     .take_words = take_endpoint_words, .expected = "CLUSTER/NAME state ready|drain|maint",
+     .print = print_endpoint},
     {"close", "close", "close connections politely (Close frame at a frame boundary)",
      .takes_conn = true, .takes_filter = true, .takes_close = true, .print = print_closed},
 };

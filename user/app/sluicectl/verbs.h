@@ -12,6 +12,12 @@ struct verb {
 	bool takes_conn;   /* one connection id may follow */
 	bool takes_filter; /* --route and the like */
 	bool takes_close;  /* --code, --reason, --all */
+	/*
+	 * Words behind the verb, into @args; NULL = none. Return: false if they are not what
+	 * @expected says.
+	 */
+	bool (*take_words)(int argc, char **argv, json_t *args);
+	const char *expected; /* "CLUSTER/NAME state ready|drain|maint" */
 	/* @data: the whole answer, lists joined */
 	void (*print)(const json_t *data);
 };

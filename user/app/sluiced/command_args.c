@@ -112,6 +112,14 @@ static int parse_all(const json_t *value, struct command_args *ret)
 	return json_is_boolean(value) ? 0 : -EINVAL;
 }
 
+static int parse_state(const json_t *value, struct command_args *ret)
+{
+	const char *text = json_string_value(value);
+
+	ret->has_state = text && endpoint_state_from_name(text, &ret->state) == 0;
+	return ret->has_state ? 0 : -EINVAL;
+}
+
 static const struct argument {
 	const char *name;
 	int group;
@@ -120,8 +128,10 @@ static const struct argument {
 } argument_table[] = {
     {"conn", COMMAND_ARGS_FILTER, parse_conn, "a connection id of 13 characters"},
     {"route", COMMAND_ARGS_FILTER, parse_route, "the name of a route"},
-    {"cluster", COMMAND_ARGS_FILTER, parse_cluster, "the name of a cluster"},
-    {"endpoint", COMMAND_ARGS_FILTER, parse_endpoint, "the name of an endpoint"},
+    {"cluster", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT, parse_cluster,
+     "the name of a cluster"},
+    {"endpoint", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT, parse_endpoint,
+     "the name of an endpoint"},
     {"listener", COMMAND_ARGS_FILTER, parse_listener, "the name of a listener"},
     {"path", COMMAND_ARGS_FILTER, parse_path, "relay, splice, sockmap, hub or local"},
     {"source", COMMAND_ARGS_FILTER, parse_source, "an address or a network such as 10.0.0.0/8"},
@@ -130,6 +140,7 @@ static const struct argument {
     {"code", COMMAND_ARGS_CLOSE, parse_code, "a close code that RFC 6455 allows, such as 1001"},
     {"reason", COMMAND_ARGS_CLOSE, parse_reason, "a text of at most 123 bytes"},
     {"all", COMMAND_ARGS_CLOSE, parse_all, "true or false"},
+    {"state", COMMAND_ARGS_ENDPOINT, parse_state, "ready, drain or maint"},
 };
 
 static const struct argument *find_argument(const char *name, int groups)
@@ -163,7 +174,7 @@ int command_args_parse(struct control_call *call, int groups, struct command_arg
 				     text ? text : "?", argument->expected);
 			return -EINVAL;
 		}
-		ret_args->has_filter |= argument->group == COMMAND_ARGS_FILTER;
+		ret_args->has_filter |= (argument->group & COMMAND_ARGS_FILTER) != 0;
 	}
 	return 0;
 }

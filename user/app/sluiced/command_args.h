@@ -4,13 +4,15 @@
 #include "base/std.h"
 #include "core/connection_filter.h"
 #include "proto/ws_frame.h"
+#include "route/endpoint.h"
 
 struct control_call;
 
 enum command_arg_group {
 	COMMAND_ARGS_FILTER =
 	    1 << 0, /* conn, route, cluster, endpoint, listener, path, source, older, idle */
-	COMMAND_ARGS_CLOSE = 1 << 1, /* code, reason, all */
+	COMMAND_ARGS_CLOSE = 1 << 1,    /* code, reason, all */
+	COMMAND_ARGS_ENDPOINT = 1 << 2, /* cluster and endpoint, which go into the filter; state */
 };
 
 struct command_args {
@@ -18,6 +20,8 @@ struct command_args {
 	bool has_filter, is_all;
 	uint16_t code; /* 1001 unless given */
 	char reason[WS_CONTROL_MAX - 1];
+	bool has_state;
+	enum endpoint_state state;
 };
 
 /**

@@ -13,6 +13,8 @@ static const struct command {
     {"status", 0, command_status},
     {"show.connections", COMMAND_ARGS_FILTER, command_show_connections},
     {"show.routes", 0, command_show_routes},
+    {"show.clusters", 0, command_show_clusters},
+    {"set.endpoint", COMMAND_ARGS_ENDPOINT, command_set_endpoint},
     {"close", COMMAND_ARGS_FILTER | COMMAND_ARGS_CLOSE, command_close},
 };
 

@@ -13,4 +13,6 @@ void commands_run(struct control_call *call, const char *cmd);
 void command_status(struct control_call *call, const struct command_args *args);
 void command_show_routes(struct control_call *call, const struct command_args *args);
 void command_show_connections(struct control_call *call, const struct command_args *args);
+void command_show_clusters(struct control_call *call, const struct command_args *args);
+void command_set_endpoint(struct control_call *call, const struct command_args *args);
 void command_close(struct control_call *call, const struct command_args *args);
