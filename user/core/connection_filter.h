@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which connections a command means: all conditions that are set must hold. */
 #pragma once
+#include "base/ip_prefix.h"
 #include "base/std.h"
 #include "core/config.h"
 #include "sluice/path.h"
 
 struct connection;
-
-/* An address or a network. */
-struct ip_prefix {
-	uint8_t bytes[16]; /* network order; IPv4 in the first 4; bits behind the prefix are zero */
-	uint8_t family;    /* AF_INET, AF_INET6, or 0 = not set */
-	uint8_t bits;      /* 0..32 or 0..128 */
-};
-
-/** ip_prefix_parse() - "10.0.0.0/8", "::1", "10.1.2.3". Return: 0 or -EINVAL */
-int ip_prefix_parse(const char *text, struct ip_prefix *ret_prefix);
 
 struct connection_filter {
 	uint64_t id;       /* 0 = any */

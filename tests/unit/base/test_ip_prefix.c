@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/connection_filter.h"
+#include "base/ip_prefix.h"
+
+#include "base/address.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,11 +61,42 @@ static void parse__refuses_the_rest(void **state)
 	}
 }
 
+static void has__compares_the_bits_of_the_prefix(void **state)
+{
+	static const struct {
+		const char *prefix, *address;
+		bool has;
+	} cases[] = {
+	    {"10.0.0.0/8", "10.255.1.2:1", true},
+	    {"10.0.0.0/8", "11.0.0.0:1", false},
+	    {"10.0.0.0/9", "10.128.0.0:1", false},
+	    {"10.1.2.3", "10.1.2.3:9", true},
+	    {"10.1.2.3", "10.1.2.2:9", false},
+	    {"0.0.0.0/0", "1.2.3.4:1", true},
+	    {"0.0.0.0/0", "[::1]:1", false},
+	    {"::/0", "[2001:db8::1]:1", true},
+	    {"::/0", "1.2.3.4:1", false},
+	    {"2001:db8::/33", "[2001:db8:7fff::]:1", true},
+	    {"2001:db8::/33", "[2001:db8:8000::]:1", false},
+	    {"::/0", "unix:/x", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct ip_prefix prefix;
+		struct address address;
+
+		assert_int_equal(ip_prefix_parse(cases[i].prefix, &prefix), 0);
+		assert_int_equal(address_parse(cases[i].address, &address), 0);
+		assert_int_equal(ip_prefix_has(&prefix, &address.sa), cases[i].has);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(parse__accepts_addresses_and_networks),
 	    cmocka_unit_test(parse__refuses_the_rest),
+	    cmocka_unit_test(has__compares_the_bits_of_the_prefix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
