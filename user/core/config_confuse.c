@@ -24,13 +24,9 @@ static cfg_opt_t *new_options(const struct config_section *section, cfg_opt_t *c
 		options[n++] = (cfg_opt_t)CFG_STR_LIST(section->keys[i].name, NULL, CFGF_NODEFAULT);
 	for (size_t i = 1; i < config_n_sections; i++) {
 		const struct config_section *child = &config_sections[i];
-		cfg_flag_t flags = CFGF_MULTI;
 
-		if (child->parent != section)
-			continue;
-		if (child->title)
-			flags |= CFGF_TITLE | CFGF_NO_TITLE_DUPES;
-		options[n++] = (cfg_opt_t)CFG_SEC(child->name, all[i], flags);
+		if (child->parent == section)
+			options[n++] = (cfg_opt_t)CFG_SEC(child->name, all[i], CFGF_MULTI);
 	}
 	options[n] = (cfg_opt_t)CFG_END();
 	return options;
@@ -65,10 +61,38 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list args)
 {
 }
 
+/*
+ * libconfuse compares each title with all before it, which takes seconds where routes are many. It
+ * gets sections without titles and tells them apart by their order; config_text has the titles,
+ * and has found those that stand twice.
+ */
+static char *without_titles(const struct config_text *t)
+{
+	char *text = malloc(t->len + 1);
+
+	if (!text)
+		return NULL;
+	memcpy(text, t->text, t->len + 1);
+	for (uint32_t i = 1; i < t->n_statements; i++) {
+		struct slice title = t->statements[i].title;
+
+		/* With the quotes, if there are any; in front of a word there is a blank. */
+		if (!title.ptr)
+			continue;
+		if (title.ptr[-1] == '"' || title.ptr[-1] == '\'') {
+			title.ptr--;
+			title.len += 2;
+		}
+		memset(text + (title.ptr - t->text), ' ', title.len);
+	}
+	return text;
+}
+
 static int parse_locked(cfg_t *root, const struct config_text *t)
 {
+	_cleanup_free_ char *text = without_titles(t);
 	/* fmemopen() refuses no length from glibc 2.22 on. */
-	FILE *stream = fmemopen(t->text, t->len, "r");
+	FILE *stream = text ? fmemopen(text, t->len, "r") : NULL;
 	int r;
 
 	if (!stream)

@@ -19,7 +19,7 @@
 #define CONFIG_STRING_MAX     65536u      /* bytes of a value, as written */
 #define CONFIG_DEPTH_MAX      4u          /* sections in sections */
 #define CONFIG_STATEMENTS_MAX 262144u     /* keys and sections */
-#define CONFIG_SECTIONS_MAX   16384u      /* libconfuse compares each title with all before it */
+#define CONFIG_SECTIONS_MAX   65536u      /* libconfuse takes a few kB for each */
 #define CONFIG_LIST_MAX       1024u       /* values of one key */
 
 /* A key or a section, in the order of the file. Number 0 stands for the file itself. */

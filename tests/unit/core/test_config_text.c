@@ -362,7 +362,7 @@ static void parse__limits_sections_keys_lists_and_strings(void **state)
 	char *text;
 
 	assert_limit("s a# { }", CONFIG_SECTIONS_MAX, "", "",
-		     "f:1: expected at most 16384 sections");
+		     "f:1: expected at most 65536 sections");
 	/* The file itself counts as one. */
 	assert_limit("a# = b ", CONFIG_STATEMENTS_MAX - 1, "", "",
 		     "f:1: expected at most 262144 keys and sections");
