@@ -9,8 +9,8 @@ from lib.ws_raw import request
 CONFIG = """
 route exact    { match { path = "/a" } echo = true }
 route host     { match { host = "Play.Example"  path = "/h/*" } echo = true }
+route inner    { match { path = "/a/b" } echo = true }
 route prefix   { match { path = "/a/*" } echo = true }
-route shadowed { match { path = "/a/b" } echo = true }
 route hostless { match { path = "/h/*" } echo = true }
 route health   { match { path = "/health" } respond { status = 200  body = "fine\\n" } }
 route gone     { match { path = "/gone" } respond { status = 410  content_type = "text/html" } }
@@ -23,7 +23,7 @@ CHOICES = {
     "query-does-not-count": ("/a?b=/c", "x", "exact"),
     "prefix-slash": ("/a/", "x", "prefix"),
     "prefix": ("/a/c/d", "x", "prefix"),
-    "first-of-two": ("/a/b", "x", "prefix"),
+    "first-of-two": ("/a/b", "x", "inner"),
     "longer-name": ("/ab", "x", None),
     "case-of-path-counts": ("/A", "x", None),
     "trailing-slash-counts": ("/gone/", "x", None),

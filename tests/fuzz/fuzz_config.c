@@ -5,6 +5,7 @@
  */
 #include "core/config.h"
 #include "core/config_syntax.h"
+#include "proto/http1_head.h"
 #include "proto/utf8.h"
 
 #include <stdio.h>
@@ -62,7 +63,13 @@ static void check_clusters(const struct config *config)
 static void check_route(const struct config *config, const struct config_route *route)
 {
 	check_name(route->name);
-	CHECK(!route->path || (route->path[0] == '/' && !strpbrk(route->path, "*?# ")));
+	CHECK(!route->path || route->path_regex ||
+	      (route->path[0] == '/' && !strpbrk(route->path, "*?# ")));
+	CHECK(!route->path_regex || (route->path[0] == '~' && !route->path_is_prefix));
+	for (size_t i = 0; i < route->n_match_headers; i++)
+		CHECK(http1_is_token(route->match_fields[i].name));
+	for (size_t i = 0; i < route->n_sources; i++)
+		CHECK(route->networks[i].family);
 	for (const char *p = route->host; p && *p; p++)
 		CHECK(*p == ascii_lower(*p));
 	CHECK(route->respond.status >= 200 && route->respond.status <= 599);

@@ -5,6 +5,7 @@
 #include "core/config_check.h"
 #include "core/config_confuse.h"
 #include "core/config_error.h"
+#include "core/config_route.h"
 #include "core/config_text.h"
 
 #include <fcntl.h>
@@ -107,6 +108,8 @@ void config_unref(struct config *config)
 	/* Whoever frees must see what all others did with it before they let go. */
 	if (!config || atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	for (size_t i = 0; i < config->n_routes; i++)
+		config_route_done(&config->routes[i]);
 	config_clear(config);
 	free(config);
 }

@@ -8,11 +8,14 @@
  */
 #pragma once
 #include "base/address.h"
+#include "base/ip_prefix.h"
 #include "base/log.h"
 #include "base/std.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
+
+struct regex;
 
 #define CONFIG_NAME_MAX 63 /* bytes of a listener's, cluster's, endpoint's or route's name */
 
@@ -48,12 +51,26 @@ enum config_action {
 	CONFIG_ACTION_RESPOND,
 };
 
+/* "Name: value" or "Name", taken apart; both borrowed from the text. */
+struct config_field {
+	struct slice name, value;
+	bool has_value;
+};
+
 struct config_route {
 	char *name;
 	/* match: all that are given must hold; routes are tried in the order of the file */
-	char *host;          /* lower case, without port; NULL = any */
-	char *path;          /* starts with '/'; NULL = any */
-	bool path_is_prefix; /* given with a '*' at the end, which is not part of path */
+	char *host;               /* lower case, without port; NULL = any */
+	char *path;               /* starts with '/'; NULL = any */
+	bool path_is_prefix;      /* given with a '*' at the end, which is not part of path */
+	struct regex *path_regex; /* path is "~REGEX"; else NULL */
+	char **match_headers;     /* all of them; as written, NULL behind the last */
+	size_t n_match_headers;
+	struct config_field *match_fields; /* the same, n_match_headers of them */
+	char *subprotocol;                 /* offered by the client */
+	char **sources;                    /* one of them; as written, NULL behind the last */
+	size_t n_sources;
+	struct ip_prefix *networks; /* the same, n_sources of them */
 	enum config_action action;
 	const struct config_cluster *cluster; /* PROXY; in the same tree */
 	char *proxy;                          /* as written: the cluster's name */
@@ -67,6 +84,12 @@ struct config_route {
 	uint64_t max_frame_bytes;   /* payload; 0 = no limit (PROXY only) */
 	uint64_t max_message_bytes;
 };
+
+/** config_route_is_conditional() - whether more than host and path decides on a request */
+static inline bool config_route_is_conditional(const struct config_route *route)
+{
+	return route->n_match_headers > 0 || route->subprotocol || route->n_sources > 0;
+}
 
 struct config {
 	atomic_uint refs;

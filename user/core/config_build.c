@@ -140,7 +140,8 @@ static int store_list(const struct builder *b, uint32_t number, cfg_opt_t *optio
 	if (!b->t->statements[number].is_list)
 		return config_error_value(b->t, number, 0, place->value,
 					  "expected a list such as %s", place->key->example);
-	elements = calloc(cfg_opt_size(option), size);
+	/* One more, as texts end with a NULL. */
+	elements = calloc((size_t)cfg_opt_size(option) + 1, size);
 	if (!elements)
 		return -ENOMEM;
 	set_array(place->object, place->key->offset, elements);
@@ -184,8 +185,8 @@ static int store_key(const struct builder *b, uint32_t number)
 		return fail_difference(b, number);
 	place->object = b->places[statement->parent].object;
 	place->value = cfg_opt_getnstr(option, 0);
-	return place->key->type == CONFIG_ADDRESSES ? store_list(b, number, option)
-						    : store_one(b, number);
+	return config_value_is_list(place->key) ? store_list(b, number, option)
+						: store_one(b, number);
 }
 
 /* ---- sections ------------------------------------------------------------------------------ */

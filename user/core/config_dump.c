@@ -64,7 +64,7 @@ static void put_indent(const struct dump *d, unsigned int depth)
 		fputc('\t', d->out);
 }
 
-/* Words of @text, as many lines as they need. */
+/* Words of @text, as many lines as they need; what stands behind a colon stays with it. */
 static void put_comment(const struct dump *d, unsigned int depth, const char *text)
 {
 	while (*text) {
@@ -72,7 +72,7 @@ static void put_comment(const struct dump *d, unsigned int depth, const char *te
 
 		if (len > COMMENT_COLUMNS) {
 			len = COMMENT_COLUMNS;
-			while (len > 1 && text[len] != ' ')
+			while (len > 1 && (text[len] != ' ' || text[len - 1] == ':'))
 				len--;
 		}
 		put_indent(d, depth);

@@ -13,14 +13,15 @@
 	.array_offset = offsetof(type, array), .count_offset = offsetof(type, count), \
 	.element_size = sizeof(element)
 
-#define KB       (UINT64_C(1) << 10)
-#define MB       (UINT64_C(1) << 20)
-#define TB       (UINT64_C(1) << 40)
-#define SECOND   UINT64_C(1000)
-#define MINUTE   (60 * SECOND)
-#define HOUR     (60 * MINUTE)
-#define DAY      (24 * HOUR)
-#define PATH_LEN 4095
+#define KB        (UINT64_C(1) << 10)
+#define MB        (UINT64_C(1) << 20)
+#define TB        (UINT64_C(1) << 40)
+#define SECOND    UINT64_C(1000)
+#define MINUTE    (60 * SECOND)
+#define HOUR      (60 * MINUTE)
+#define DAY       (24 * HOUR)
+#define PATH_LEN  4095
+#define FIELD_LEN 4096 /* of a header: name and value */
 /* Frames and messages may have 2^63 - 1 bytes (RFC 6455 s5.2); half of it leaves room for sums. */
 #define SIZE_LIMIT_MAX (UINT64_C(1) << 62)
 
@@ -354,11 +355,52 @@ static const struct config_key match_keys[] = {
 	.min = 1,
 	.max = PATH_LEN,
 	.is_valid = config_is_match_path,
-	.expected = "a path such as /live or, for all that begins so, /game/*",
+	.expected = "a path such as /live, /game/* for all that begins so, or ~REGEX",
 	.is_reloadable = true,
 	FIELD(struct config_route, path),
-	.help = "The request's path, without query; with * at its end, how it begins. By "
-		"default any.",
+	.help = "The request's path, without query; with * at its end, how it begins; behind ~ a "
+		"regular expression (PCRE2) for any part of it, or for the whole between ^ and "
+		"$, each backslash doubled. One that takes too long for a path does not match "
+		"it. By default any.",
+    },
+    {
+	.name = "header",
+	.type = CONFIG_TEXTS,
+	.example = "{\"X-Version: 2\", \"X-Beta\"}",
+	.min = 1,
+	.max = FIELD_LEN,
+	.is_valid = config_is_match_field,
+	.expected = "a header's name, or NAME: VALUE",
+	.is_reloadable = true,
+	.offset = offsetof(struct config_route, match_headers),
+	.count_offset = offsetof(struct config_route, n_match_headers),
+	.help = "Headers that the request must all have: just there, or with this value.",
+    },
+    {
+	.name = "subprotocol",
+	.type = CONFIG_TEXT,
+	.example = "mqtt",
+	.min = 1,
+	.max = 255,
+	.is_valid = config_is_token,
+	.expected = "a name without blanks and separators",
+	.is_reloadable = true,
+	FIELD(struct config_route, subprotocol),
+	.help = "A subprotocol that the client must offer (Sec-WebSocket-Protocol).",
+    },
+    {
+	.name = "source",
+	.type = CONFIG_TEXTS,
+	.example = "{\"10.0.0.0/8\", \"2001:db8::1\"}",
+	.min = 1,
+	.max = 49,
+	.is_valid = config_is_network,
+	.expected = "an address or network such as 10.0.0.0/8",
+	.is_reloadable = true,
+	.offset = offsetof(struct config_route, sources),
+	.count_offset = offsetof(struct config_route, n_sources),
+	.help = "Where the client must come from: one of these. Those on a unix socket come "
+		"from nowhere.",
     },
 };
 

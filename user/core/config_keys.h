@@ -15,6 +15,7 @@ enum config_type {
 	CONFIG_BOOL,      /* bool */
 	CONFIG_WORD,      /* an enumeration; one of words */
 	CONFIG_TEXT,      /* char *, owned */
+	CONFIG_TEXTS,     /* char **, owned, NULL behind the last, and a size_t for their number */
 	CONFIG_ADDRESS,   /* struct address */
 	CONFIG_ADDRESSES, /* struct address *, owned, and a size_t for their number */
 };
@@ -24,7 +25,7 @@ struct config_key {
 	enum config_type type;
 	const char *fallback; /* the default, as it would be written without quotes; NULL = none */
 	const char *example;  /* as written in a file, for a key without default */
-	uint64_t min, max;    /* of a number; of text: its length in bytes */
+	uint64_t min, max;    /* of a number; of text, or each of several: its length in bytes */
 	const char *zero;     /* what 0 means, for a number that may also be 0 */
 	const char *none;     /* a word that stands for 0 or NULL: "auto", "off" */
 	const char *const *words;           /* the index is the value; NULL at the end */

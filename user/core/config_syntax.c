@@ -2,6 +2,8 @@
 #include "core/config_syntax.h"
 
 #include "base/address.h"
+#include "base/ip_prefix.h"
+#include "proto/http1_head.h"
 
 #include <stdio.h>
 
@@ -59,11 +61,42 @@ bool config_is_match_path(const char *text)
 {
 	const char *p = text;
 
+	if (text[0] == '~')
+		return text[1] != '\0';
 	while (*p > ' ' && *p <= '~' && !strchr("*?#", *p))
 		p++;
 	if (p[0] == '*')
 		p++;
 	return *p == '\0' && text[0] == '/' && !has_dot_segment(text);
+}
+
+bool config_is_token(const char *text)
+{
+	return http1_is_token(slice_from_str(text));
+}
+
+/* RFC 9110 s5.5: nothing that would end the field and begin another one. */
+static bool is_field_value(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+bool config_is_match_field(const char *text)
+{
+	struct slice name = {text, strcspn(text, ":")};
+
+	return http1_is_token(name) && is_field_value(text);
+}
+
+bool config_is_network(const char *text)
+{
+	struct ip_prefix prefix;
+
+	return ip_prefix_parse(text, &prefix) == 0;
 }
 
 bool config_is_media_type(const char *text)

@@ -10,8 +10,15 @@ bool config_is_log_target(const char *text);
 /** config_is_host() - a name or IPv4 address, or an IPv6 address in brackets; no port */
 bool config_is_host(const char *text);
 /** config_is_match_path() - as a request target has it before '?' (RFC 9112 s3.2.1), or the
- *  beginning of one with '*' at the end; no "." or ".." segment, which routing refuses */
+ *  beginning of one with '*' at the end; no "." or ".." segment, which routing refuses. Or '~' and
+ *  anything, which is a regular expression's to check */
 bool config_is_match_path(const char *text);
+/** config_is_token() - as RFC 9110 s5.6.2 has it */
+bool config_is_token(const char *text);
+/** config_is_match_field() - "Name" or "Name: value" */
+bool config_is_match_field(const char *text);
+/** config_is_network() - an address, or one with the bits of its network behind it */
+bool config_is_network(const char *text);
 /** config_is_media_type() - "type/subtype" with or without parameters, fit for a header field */
 bool config_is_media_type(const char *text);
 /** config_is_name() - as sections are named: [A-Za-z0-9_.-] */

@@ -154,6 +154,7 @@ int config_value_store(const struct config_key *key, const char *text, void *fie
 	case CONFIG_WORD:
 		return store_word(key, text, field);
 	case CONFIG_TEXT:
+	case CONFIG_TEXTS:
 		return store_text(key, text, field);
 	case CONFIG_ADDRESS:
 	case CONFIG_ADDRESSES:
@@ -165,17 +166,37 @@ int config_value_store(const struct config_key *key, const char *text, void *fie
 
 size_t config_value_element_size(const struct config_key *key)
 {
-	return key->type == CONFIG_ADDRESSES ? sizeof(struct address) : key->size;
+	switch (key->type) {
+	case CONFIG_ADDRESSES:
+		return sizeof(struct address);
+	case CONFIG_TEXTS:
+		return sizeof(char *);
+	default:
+		return key->size;
+	}
+}
+
+bool config_value_is_list(const struct config_key *key)
+{
+	return key->type == CONFIG_ADDRESSES || key->type == CONFIG_TEXTS;
+}
+
+static void clear_texts(char **texts)
+{
+	for (char **text = texts; text && *text; text++)
+		free(*text);
 }
 
 void config_value_clear(const struct config_key *key, void *field)
 {
 	void *owned;
 
-	if (key->type != CONFIG_TEXT && key->type != CONFIG_ADDRESSES)
+	if (key->type != CONFIG_TEXT && !config_value_is_list(key))
 		return;
 	/* The field is a pointer of one type or another. */
 	memcpy(&owned, field, sizeof(owned));
+	if (key->type == CONFIG_TEXTS)
+		clear_texts(owned);
 	free(owned);
 	memset(field, 0, sizeof(owned));
 }
@@ -248,6 +269,7 @@ void config_value_put_expected(const struct config_key *key, int error, struct t
 		put_words(key->words, w);
 		break;
 	case CONFIG_TEXT:
+	case CONFIG_TEXTS:
 		put_none(key, w);
 		text_put_str(w, key->expected);
 		if (error == -ERANGE)
@@ -269,6 +291,9 @@ void config_value_put_range(const struct config_key *key, struct text_writer *w)
 		put_interval(key, w);
 	} else if (key->type == CONFIG_ADDRESSES) {
 		text_put_str(w, "a list of addresses");
+	} else if (key->type == CONFIG_TEXTS) {
+		text_put_str(w, "a list, each ");
+		config_value_put_expected(key, -ERANGE, w);
 	} else {
 		config_value_put_expected(key, key->type == CONFIG_TEXT ? -ERANGE : -EINVAL, w);
 	}

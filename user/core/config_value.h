@@ -16,6 +16,8 @@
 int config_value_store(const struct config_key *key, const char *text, void *field);
 /** config_value_element_size() - bytes of one element of a list */
 size_t config_value_element_size(const struct config_key *key);
+/** config_value_is_list() - whether it is written in braces */
+bool config_value_is_list(const struct config_key *key);
 /** config_value_clear() - free what @field owns and zero it */
 void config_value_clear(const struct config_key *key, void *field);
 

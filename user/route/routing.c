@@ -85,6 +85,7 @@ static void routing_free(struct generation *generation)
 		stats_unref(r->routes[i].stats);
 	free(r->clusters);
 	free(r->routes);
+	matcher_free(r->matcher);
 	hash_table_done(&r->routes_by_name);
 	hash_table_done(&r->clusters_by_name);
 	generation_done(generation);
@@ -108,6 +109,8 @@ int routing_new(struct config *config, struct routing *previous, struct routing 
 	error = r->routes && r->clusters ? set_up_clusters(r, previous) : -ENOMEM;
 	if (error == 0)
 		error = set_up_routes(r, previous);
+	if (error == 0)
+		error = matcher_new(config, &r->matcher);
 	if (error < 0) {
 		generation_unref(&r->generation);
 		return error;
@@ -140,99 +143,15 @@ struct cluster *routing_cluster(const struct routing *r, const char *name)
 	return NULL;
 }
 
-/* ---- matching ------------------------------------------------------------------------------ */
-
-/* "name:80" -> "name", "[::1]:80" -> "[::1]" */
-static struct slice without_port(struct slice host)
-{
-	size_t from = 0;
-	const char *colon;
-
-	if (host.len && host.ptr[0] == '[') {
-		const char *end = memchr(host.ptr, ']', host.len);
-
-		from = end ? (size_t)(end - host.ptr) : host.len;
-	}
-	colon = memchr(host.ptr + from, ':', host.len - from);
-	if (colon)
-		host.len = (size_t)(colon - host.ptr);
-	return host;
-}
-
-/* Length of @plain at @s, as it is or percent-encoded as @hex (lower case); 0 if it is not there.
- */
-static size_t char_len(const char *s, const char *end, char plain, const char hex[2])
-{
-	if (s < end && *s == plain)
-		return 1;
-	if (end - s >= 3 && s[0] == '%' && s[1] == hex[0] && ascii_lower(s[2]) == hex[1])
-		return 3;
-	return 0;
-}
-
-/* What some endpoint may take for the end of a segment, once it has decoded the path. */
-static size_t separator_len(const char *s, const char *end)
-{
-	size_t len = char_len(s, end, '/', "2f");
-
-	return len ? len : char_len(s, end, '\\', "5c");
-}
-
-/* Whether one or two dots stand at @s, and then a separator or the end. */
-static bool is_dot_segment(const char *s, const char *end)
-{
-	size_t dots = 0, len;
-
-	while (dots < 2 && (len = char_len(s, end, '.', "2e")) > 0) {
-		s += len;
-		dots++;
-	}
-	return dots > 0 && (s == end || separator_len(s, end) > 0);
-}
-
-static bool has_dot_segment(struct slice path)
-{
-	const char *s = path.ptr, *end = path.ptr + path.len;
-
-	while (s < end) {
-		size_t len = separator_len(s, end);
-
-		s += len ? len : 1;
-		if (len && is_dot_segment(s, end))
-			return true;
-	}
-	return false;
-}
-
-static bool matches(const struct config_route *route, struct slice host, struct slice path)
-{
-	if (route->host && !slice_equal_nocase(slice_from_str(route->host), host))
-		return false;
-	if (route->path) {
-		struct slice want = slice_from_str(route->path);
-
-		if (route->path_is_prefix && path.len > want.len)
-			path.len = want.len;
-		if (!slice_equal(want, path))
-			return false;
-	}
-	return true;
-}
-
-struct route *routing_match(struct routing *r, const struct http1_head *head)
-{
-	struct slice host = without_port(head->host);
-
-	if (has_dot_segment(head->path))
-		return NULL;
-	for (size_t i = 0; i < r->config->n_routes; i++) {
-		if (matches(r->routes[i].config, host, head->path))
-			return &r->routes[i];
-	}
-	return NULL;
-}
-
 /* ---- requests ------------------------------------------------------------------------------ */
+
+struct route *routing_match(struct routing *r, const struct http1_head *head,
+			    const struct sockaddr *source)
+{
+	ssize_t route = matcher_find(r->matcher, head, source);
+
+	return route < 0 ? NULL : &r->routes[route];
+}
 
 static void count_on(struct connection *c, struct route *route)
 {
@@ -260,7 +179,7 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
 	struct route *route;
 
 	connection_set_generation(c, c->worker->generation);
-	route = routing_match(routing_of(c->generation), request->head);
+	route = routing_match(routing_of(c->generation), request->head, &c->source.sa);
 	if (!route) {
 		connection_refuse(c, EGW_NO_ROUTE);
 		return;

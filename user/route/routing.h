@@ -11,6 +11,7 @@
 #include "core/generation.h"
 #include "core/handshake.h"
 #include "route/cluster.h"
+#include "route/match.h"
 
 #include <stdatomic.h>
 
@@ -36,6 +37,7 @@ struct routing {
 	struct route *routes;
 	struct cluster *clusters;
 	/* private to routing.c */
+	struct matcher *matcher;
 	struct hash_key hash_key;
 	struct hash_table routes_by_name, clusters_by_name;
 };
@@ -68,11 +70,7 @@ void routing_follow(struct connection *c);
 struct route *routing_route(const struct routing *routing, const char *name);
 struct cluster *routing_cluster(const struct routing *routing, const char *name);
 
-/**
- * routing_match() - the first route, in the order of the file, that @head fits, or NULL
- *
- * Host is compared without port and case. Paths are compared as received: percent-encoding is not
- * undone. A path with "." or ".." segments matches nothing, whether dots and slashes (also
- * backslashes) are plain or encoded: it would mean one thing here and another at the endpoint.
- */
-struct route *routing_match(struct routing *routing, const struct http1_head *head);
+/** routing_match() - the first route, in the order of the file, that the request fits, or NULL: see
+ * matcher_find() */
+struct route *routing_match(struct routing *routing, const struct http1_head *head,
+			    const struct sockaddr *source);

@@ -96,8 +96,8 @@ static void load__refuses_texts_of_another_form(void **state)
 	     "f:1: route \"r\": match: host = \"a:80\": expected a host name or address without "
 	     "port"},
 	    {"route r { match { path = live } }",
-	     "f:1: route \"r\": match: path = \"live\": expected a path such as /live or, for all "
-	     "that begins so, /game/*"},
+	     "f:1: route \"r\": match: path = \"live\": expected a path such as /live, /game/* "
+	     "for all that begins so, or ~REGEX"},
 	    {"route r { respond { content_type = \"a/b\\r\\nc: d\" } }",
 	     "f:1: route \"r\": respond: content_type = \"a/b\\r\\nc: d\": expected a media type "
 	     "such as text/plain"},

@@ -111,23 +111,53 @@ static void load__refuses_a_body_where_http_has_none(void **state)
 	assert_config_loads(LISTENER "route r { respond { status = 204 body = \"\" } }");
 }
 
-static void load__refuses_a_route_behind_its_twin(void **state)
+static void load__refuses_a_route_that_nothing_is_left_for(void **state)
 {
 	static const char rest[] =
 	    "expected another match than that of route \"a\" (line 2), which "
 	    "leaves no request to this one";
 	static const char *const twins[][2] = {
-	    {"", ""},
-	    {"match { }", ""},
 	    {"match { host = a }", "match { host = A }"},
 	    {"match { path = \"/x*\" }", "match { path = \"/x*\" }"},
 	    {"match { host = a path = \"/x\" }", "match { path = /x host = a }"},
+	    {"match { header = {A, B} }", "match { header = {A, B} }"},
+	    {"match { subprotocol = a path = /x }", "match { subprotocol = a path = /x }"},
+	    {"match { source = {\"::1\"} }", "match { source = {\"::1\"} }"},
+	    {"match { path = \"~^/x\" }", "match { path = \"~^/x\" }"},
+	    /* less than it */
+	    {"match { path = \"/x*\" }", "match { path = \"/x\" }"},
+	    {"match { path = \"/x*\" }", "match { path = \"/x/z\" }"},
+	    {"match { path = \"/x*\" }", "match { path = \"/xz*\" }"},
+	    {"match { path = \"/x*\" }", "match { path = \"/xz*\" host = a header = {A} }"},
+	    {"match { path = \"/x\" }", "match { path = \"/x\" host = a }"},
+	    {"match { path = \"/x\" }", "match { path = \"/x\" subprotocol = a }"},
+	    {"match { host = a }", "match { path = \"~^/x\" host = a }"},
+	    {"match { host = a path = \"/*\" }", "match { host = a }"},
+	};
+	/* These would take the route between as well. */
+	static const char *const all[][2] = {
+	    {"", ""},
+	    {"match { }", ""},
+	    {"match { path = \"/*\" }", ""},
+	    {"", "match { path = \"~^/x\" source = {\"::1\"} }"},
+	    {"", "match { host = a }"},
 	};
 	static const char *const others[][2] = {
-	    {"match { path = \"/x*\" }", "match { path = \"/x\" }"},
-	    {"match { path = \"/*\" }", ""},
+	    {"match { path = \"/x\" }", "match { path = \"/x*\" }"},
+	    {"match { path = \"/x*\" }", "match { path = \"/*\" }"},
+	    {"match { path = \"/x/*\" }", "match { path = \"/x\" }"},
+	    {"match { path = \"/x\" }", "match { path = \"/x/y\" }"},
 	    {"match { host = a path = /x }", "match { path = /x }"},
 	    {"match { host = a }", "match { host = b }"},
+	    {"match { host = a }", ""},
+	    {"match { header = {A} }", ""},
+	    {"match { header = {A} }", "match { header = {\"A: b\"} }"},
+	    {"match { header = {A} path = /x }", "match { path = /x }"},
+	    {"match { subprotocol = a }", "match { subprotocol = b }"},
+	    {"match { source = {\"10.0.0.0/8\"} }", "match { source = {\"10.0.0.0/9\"} }"},
+	    {"match { path = \"~^/\" }", ""},
+	    {"match { path = \"~a\" }", "match { path = \"~b\" }"},
+	    {"match { path = \"/a*\" }", "match { path = \"~^/a\" }"},
 	};
 	char text[512], expected[256];
 
@@ -140,12 +170,66 @@ static void load__refuses_a_route_behind_its_twin(void **state)
 		snprintf(expected, sizeof(expected), "f:4: route \"b\": %s", rest);
 		assert_config_fails(text, expected);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		snprintf(text, sizeof(text),
+			 LISTENER "route a { echo = true %s }\n\nroute b { echo = true %s }",
+			 all[i][0], all[i][1]);
+		snprintf(expected, sizeof(expected), "f:4: route \"b\": %s", rest);
+		assert_config_fails(text, expected);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 		snprintf(text, sizeof(text),
 			 LISTENER "route a { echo = true %s }\nroute b { echo = true %s }",
 			 others[i][0], others[i][1]);
 		assert_config_loads(text);
 	}
+}
+
+static void load__refuses_wrong_matches(void **state)
+{
+	static const struct wrong_config cases[] = {
+	    {LISTENER "route r { echo = true match {\n path = \"~^/a(\" } }",
+	     "f:3: route \"r\": match: path = \"~^/a(\": expected a regular expression: missing "
+	     "closing parenthesis at its character 5"},
+	    {LISTENER "route r { echo = true match { header = {\"A\",\n\"B C: d\"} } }",
+	     "f:3: route \"r\": match: header = \"B C: d\": expected a header's name, or NAME: "
+	     "VALUE"},
+	    {LISTENER "route r { echo = true match { header = {\"A: b\\r\\nC: d\"} } }",
+	     "f:2: route \"r\": match: header = \"A: b\\r\\nC: d\": expected a header's name, or "
+	     "NAME: VALUE"},
+	    {LISTENER "route r { echo = true match { header = A } }",
+	     "f:2: route \"r\": match: header = \"A\": expected a list such as {\"X-Version: 2\", "
+	     "\"X-Beta\"}"},
+	    {LISTENER "route r { echo = true match { source = {\"10.0.0.0/33\"} } }",
+	     "f:2: route \"r\": match: source = \"10.0.0.0/33\": expected an address "
+	     "or network such as 10.0.0.0/8"},
+	    {LISTENER "route r { echo = true match { subprotocol = \"a,b\" } }",
+	     "f:2: route \"r\": match: subprotocol = \"a,b\": expected a name without blanks and "
+	     "separators"},
+	};
+
+	assert_configs_fail(cases, ARRAY_SIZE(cases));
+}
+
+static void load__takes_matches_apart(void **state)
+{
+	struct config *config = load_config(
+	    LISTENER "route r { echo = true match {\n"
+		     " host = A.Example path = \"/x*\" subprotocol = mqtt\n"
+		     " header = {\"X-A\", \"X-B:  c d \", \"X-E:\"} source = {\"10.1.2.3/8\"} } }");
+	const struct config_route *r = &config->routes[0];
+
+	assert_string_equal(r->host, "a.example");
+	assert_string_equal(r->path, "/x");
+	assert_true(r->path_is_prefix && !r->path_regex);
+	assert_int_equal(r->n_match_headers, 3);
+	assert_true(slice_equal(r->match_fields[0].name, SLICE_LITERAL("X-A")));
+	assert_false(r->match_fields[0].has_value);
+	assert_true(slice_equal(r->match_fields[1].value, SLICE_LITERAL("c d")));
+	assert_true(r->match_fields[2].has_value && r->match_fields[2].value.len == 0);
+	assert_int_equal(r->n_sources, 1);
+	assert_int_equal(r->networks[0].bits, 8);
+	config_unref(config);
 }
 
 int main(void)
@@ -158,7 +242,9 @@ int main(void)
 	    cmocka_unit_test(load__refuses_a_target_longer_than_the_head),
 	    cmocka_unit_test(load__refuses_no_limit_without_a_proxy),
 	    cmocka_unit_test(load__refuses_a_body_where_http_has_none),
-	    cmocka_unit_test(load__refuses_a_route_behind_its_twin),
+	    cmocka_unit_test(load__refuses_a_route_that_nothing_is_left_for),
+	    cmocka_unit_test(load__refuses_wrong_matches),
+	    cmocka_unit_test(load__takes_matches_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,9 +40,9 @@ static void host__is_a_name_or_address_without_port(void **state)
 
 static void match_path__is_a_path_or_its_beginning(void **state)
 {
-	ACCEPTS(config_is_match_path, "/", "/live", "/a/", "/a//b", "/%C3%A9", "/*", "/a/b*",
-		"/a*");
-	REFUSES(config_is_match_path, "", "live", "*", "/a*b", "/a/**", "/a?b", "/a#b", "/a b",
+	ACCEPTS(config_is_match_path, "~^/a$", "~a", "/", "/live", "/a/", "/a//b", "/%C3%A9", "/*",
+		"/a/b*", "/a*");
+	REFUSES(config_is_match_path, "", "~", "live", "*", "/a*b", "/a/**", "/a?b", "/a#b", "/a b",
 		"/\xc3\xa9", "/a\n", "http://a/");
 }
 

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -47,7 +48,8 @@ static void expect(struct routing *routing, const char *host, const char *path, 
 	    .host = slice_from_str(host),
 	    .path = slice_from_str(path),
 	};
-	struct route *route = routing_match(routing, &head);
+	static const struct sockaddr source = {.sa_family = AF_UNIX};
+	struct route *route = routing_match(routing, &head, &source);
 
 	if (!name) {
 		assert_null(route);

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/config_route.h"
+
+#include "base/regex.h"
+#include "core/config_error.h"
+#include "core/nearest.h"
+#include "core/path_index.h"
+
+struct checker {
+	const struct config_text *t;
+	const struct config_place *places;
+	struct config *config;
+	const struct config_cluster **clusters; /* by name */
+	uint32_t *numbers;                      /* of each route, its statement's */
+};
+
+/* An error about key @number, which stands in the text. */
+static int fail_key(const struct checker *c, uint32_t number, const char *expected)
+{
+	return config_error_value(c->t, number, 0, c->places[number].value, "%s", expected);
+}
+
+/* ---- clusters ------------------------------------------------------------------------------ */
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct config_cluster *const *x = a, *const *y = b;
+
+	return strcmp((*x)->name, (*y)->name);
+}
+
+static int sort_clusters(struct checker *c)
+{
+	c->clusters = calloc(c->config->n_clusters + 1, sizeof(*c->clusters));
+	if (!c->clusters)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->config->n_clusters; i++)
+		c->clusters[i] = &c->config->clusters[i];
+	qsort(c->clusters, c->config->n_clusters, sizeof(*c->clusters), compare_names);
+	return 0;
+}
+
+static const struct config_cluster *find_cluster(const struct checker *c, char *name)
+{
+	const struct config_cluster wanted = {.name = name}, *key = &wanted;
+	const struct config_cluster **found =
+	    bsearch(&key, c->clusters, c->config->n_clusters, sizeof(*c->clusters), compare_names);
+
+	return found ? *found : NULL;
+}
+
+static int fail_cluster(const struct checker *c, uint32_t number, uint32_t index, const char *value,
+			const char *name)
+{
+	struct nearest nearest;
+
+	nearest_init(&nearest, slice_from_str(name));
+	for (size_t i = 0; i < c->config->n_clusters; i++)
+		nearest_offer(&nearest, c->config->clusters[i].name);
+	if (nearest.best)
+		return config_error_value(c->t, number, index, value,
+					  "expected the name of a cluster; did you mean \"%s\"?",
+					  nearest.best);
+	return config_error_value(c->t, number, index, value, "expected the name of a cluster");
+}
+
+/* ---- actions ------------------------------------------------------------------------------- */
+
+/* A route's actions in the text; 0 = not given. echo = false is none. */
+struct actions {
+	uint32_t proxy, echo, respond;
+};
+
+static int fail_second_action(const struct checker *c, uint32_t route, uint32_t first,
+			      uint32_t second)
+{
+	const struct config_statement *a = &c->t->statements[first], *b = &c->t->statements[second];
+
+	return config_error_at(c->t, b->line, route,
+			       "%.*s: expected one action, but %.*s is on line %u already",
+			       SLICE_ARG(b->name), SLICE_ARG(a->name), a->line);
+}
+
+static int check_one_action(const struct checker *c, uint32_t route, const struct actions *actions)
+{
+	const uint32_t given[] = {actions->proxy, actions->echo, actions->respond};
+	uint32_t first = 0, second = 0; /* in the order of the file */
+
+	for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
+		uint32_t number = given[i];
+
+		if (!number)
+			continue;
+		if (!first || number < first) {
+			second = first;
+			first = number;
+		} else if (!second || number < second) {
+			second = number;
+		}
+	}
+	if (second)
+		return fail_second_action(c, route, first, second);
+	if (!first)
+		return config_error_at(c->t, c->t->statements[route].line, route,
+				       "no action: expected proxy = CLUSTER, echo = true or "
+				       "respond { }");
+	return 0;
+}
+
+static int set_action(const struct checker *c, uint32_t number, struct config_route *route)
+{
+	struct actions actions = {
+	    .proxy = config_text_find(c->t, number, "proxy"),
+	    .echo = route->echo ? config_text_find(c->t, number, "echo") : 0,
+	    .respond = config_text_find(c->t, number, "respond"),
+	};
+	int r = check_one_action(c, number, &actions);
+
+	if (r < 0)
+		return r;
+	if (actions.proxy) {
+		route->action = CONFIG_ACTION_PROXY;
+		route->cluster = find_cluster(c, route->proxy);
+		return route->cluster
+			   ? 0
+			   : fail_cluster(c, actions.proxy, 0, route->proxy, route->proxy);
+	}
+	route->action = actions.echo ? CONFIG_ACTION_ECHO : CONFIG_ACTION_RESPOND;
+	return 0;
+}
+
+/* Whoever assembles messages must have an end to them; a proxy only passes them on. */
+static int check_unlimited(const struct checker *c, uint32_t number,
+			   const struct config_route *route)
+{
+	static const char expected[] = "expected a size other than 0: no limit needs proxy";
+
+	if (route->action == CONFIG_ACTION_PROXY)
+		return 0;
+	if (route->max_frame_bytes == 0)
+		return fail_key(c, config_text_find(c->t, number, "max_frame"), expected);
+	if (route->max_message_bytes == 0)
+		return fail_key(c, config_text_find(c->t, number, "max_message"), expected);
+	return 0;
+}
+
+/* RFC 9110 s15.3.5, s15.3.6: these two have no content. */
+static int check_body(const struct checker *c, uint32_t number, const struct config_route *route)
+{
+	uint32_t respond = config_text_find(c->t, number, "respond");
+
+	if (!respond || !route->respond.body[0] ||
+	    (route->respond.status != 204 && route->respond.status != 205))
+		return 0;
+	return fail_key(c, config_text_find(c->t, respond, "body"),
+			"expected none with status 204 or 205");
+}
+
+/* ---- matches ------------------------------------------------------------------------------- */
+
+static int compile_path(const struct checker *c, uint32_t match, struct config_route *route)
+{
+	uint32_t path = config_text_find(c->t, match, "path");
+	struct regex_error error;
+	int r = regex_new(route->path + 1, &route->path_regex, &error);
+
+	if (r == -EINVAL)
+		return config_error_value(c->t, path, 0, route->path,
+					  "expected a regular expression: %s at its character %zu",
+					  error.text, error.position + 1);
+	return r;
+}
+
+static int set_path(const struct checker *c, uint32_t match, struct config_route *route)
+{
+	size_t len = route->path ? strlen(route->path) : 0;
+
+	for (char *p = route->host; p && *p; p++)
+		*p = ascii_lower(*p);
+	if (len > 0 && route->path[0] == '~')
+		return compile_path(c, match, route);
+	if (len > 0 && route->path[len - 1] == '*') {
+		route->path[len - 1] = '\0';
+		route->path_is_prefix = true;
+	}
+	return 0;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* "Name: value": white space around the value does not belong to it (RFC 9110 s5.5). */
+static struct config_field split_field(const char *text)
+{
+	size_t len = strcspn(text, ":");
+	struct config_field field = {.name = {text, len}, .has_value = text[len] == ':'};
+
+	if (!field.has_value)
+		return field;
+	field.value = slice_from_str(text + len + 1);
+	while (field.value.len > 0 && is_blank(field.value.ptr[0])) {
+		field.value.ptr++;
+		field.value.len--;
+	}
+	while (field.value.len > 0 && is_blank(field.value.ptr[field.value.len - 1]))
+		field.value.len--;
+	return field;
+}
+
+static int split_fields(char *const *texts, size_t n, struct config_field **ret_fields)
+{
+	struct config_field *fields = n ? calloc(n, sizeof(*fields)) : NULL;
+
+	if (n && !fields)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		fields[i] = split_field(texts[i]);
+	*ret_fields = fields;
+	return 0;
+}
+
+static int set_networks(struct config_route *route)
+{
+	if (route->n_sources == 0)
+		return 0;
+	route->networks = calloc(route->n_sources, sizeof(*route->networks));
+	if (!route->networks)
+		return -ENOMEM;
+	for (size_t i = 0; i < route->n_sources; i++) {
+		int r = ip_prefix_parse(route->sources[i], &route->networks[i]);
+
+		assert(r == 0); /* the table's is_valid said so */
+		(void)r;
+	}
+	return 0;
+}
+
+static int set_match(const struct checker *c, uint32_t number, struct config_route *route)
+{
+	uint32_t match = config_text_find(c->t, number, "match");
+	int r = match ? set_path(c, match, route) : 0;
+
+	if (r == 0)
+		r = split_fields(route->match_headers, route->n_match_headers,
+				 &route->match_fields);
+	return r < 0 ? r : set_networks(route);
+}
+
+/* ---- routes that nothing is left for ------------------------------------------------------- */
+
+struct hidden {
+	size_t by, route; /* numbers of routes; SIZE_MAX = none */
+};
+
+static void offer_hidden(struct hidden *first, size_t by, size_t route)
+{
+	if (route < first->route)
+		*first = (struct hidden){by, route};
+}
+
+/* NULL, which is any, before every text. */
+static int compare_texts(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) : (a != NULL) - (b != NULL);
+}
+
+static int compare_lists(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+	int order = (n_a > n_b) - (n_a < n_b);
+
+	for (size_t i = 0; !order && i < n_a; i++)
+		order = strcmp(a[i], b[i]);
+	return order;
+}
+
+static int compare_matches(const struct config_route *a, const struct config_route *b)
+{
+	int order = compare_texts(a->host, b->host);
+
+	if (!order)
+		order = compare_texts(a->path, b->path);
+	if (!order)
+		order = (int)a->path_is_prefix - (int)b->path_is_prefix;
+	if (!order)
+		order = compare_lists(a->match_headers, a->n_match_headers, b->match_headers,
+				      b->n_match_headers);
+	if (!order)
+		order = compare_texts(a->subprotocol, b->subprotocol);
+	return order ? order : compare_lists(a->sources, a->n_sources, b->sources, b->n_sources);
+}
+
+static int compare_for_sort(const void *a, const void *b)
+{
+	const struct config_route *const *x = a, *const *y = b;
+	int order = compare_matches(*x, *y);
+
+	return order ? order : (*x > *y) - (*x < *y);
+}
+
+/* The second of two routes with the same match never gets a request. */
+static int find_twin(const struct config *config, struct hidden *first)
+{
+	_cleanup_free_ const struct config_route **sorted =
+	    calloc(config->n_routes + 1, sizeof(*sorted));
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_routes; i++)
+		sorted[i] = &config->routes[i];
+	qsort(sorted, config->n_routes, sizeof(*sorted), compare_for_sort);
+	for (size_t i = 1; i < config->n_routes; i++) {
+		if (compare_matches(sorted[i - 1], sorted[i]) == 0)
+			offer_hidden(first, (size_t)(sorted[i - 1] - config->routes),
+				     (size_t)(sorted[i] - config->routes));
+	}
+	return 0;
+}
+
+/* The first route that takes, for @host, all that @route does, and asks for nothing else. */
+static uint32_t first_cover(const struct path_index *index, struct slice host,
+			    const struct config_route *route)
+{
+	bool has_path = route->path && !route->path_regex;
+	/* Whatever path a request has begins so. */
+	struct slice path = has_path ? slice_from_str(route->path) : SLICE_LITERAL("/");
+	const struct path_entry *entry = path_index_find(index, host, path);
+
+	if (!entry)
+		return PATH_INDEX_NONE;
+	if (has_path && !route->path_is_prefix && entry->path_len == path.len)
+		return MIN(entry->plain, entry->exact_plain);
+	return entry->plain;
+}
+
+/* Nor does a route behind one that takes all its requests: the same path, or how it begins, and the
+ * same host, or any. */
+static int find_covered(const struct config *config, struct hidden *first)
+{
+	_cleanup_(path_index_done) struct path_index index;
+	int r = path_index_init(&index, config);
+
+	for (size_t i = 0; r == 0 && i < config->n_routes; i++) {
+		const struct config_route *route = &config->routes[i];
+		uint32_t by = first_cover(&index, (struct slice){"", 0}, route);
+
+		if (route->host)
+			by = MIN(by, first_cover(&index, slice_from_str(route->host), route));
+		if (by < i)
+			offer_hidden(first, by, i);
+	}
+	return r;
+}
+
+static int check_hidden(const struct checker *c)
+{
+	struct hidden first = {SIZE_MAX, SIZE_MAX};
+	int r = find_twin(c->config, &first);
+
+	if (r == 0)
+		r = find_covered(c->config, &first);
+	if (r < 0 || first.route == SIZE_MAX)
+		return r;
+	return config_error_at(c->t, c->t->statements[c->numbers[first.route]].line,
+			       c->numbers[first.route],
+			       "expected another match than that of route \"%s\" (line %u), which "
+			       "leaves no request to this one",
+			       c->config->routes[first.by].name,
+			       c->t->statements[c->numbers[first.by]].line);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------- */
+
+static int check_route(const struct checker *c, uint32_t number, struct config_route *route)
+{
+	int r;
+
+	if ((r = set_action(c, number, route)) < 0 || (r = check_unlimited(c, number, route)) < 0 ||
+	    (r = check_body(c, number, route)) < 0)
+		return r;
+	return set_match(c, number, route);
+}
+
+static int check_all(const struct checker *c)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 1; i < c->t->n_statements; i++) {
+		int r;
+
+		if (c->places[i].key || c->t->statements[i].parent != 0 ||
+		    strcmp(c->places[i].section->name, "route") != 0)
+			continue;
+		c->numbers[n++] = i;
+		r = check_route(c, i, c->places[i].object);
+		if (r < 0)
+			return r;
+	}
+	assert(n == c->config->n_routes);
+	return check_hidden(c);
+}
+
+int config_check_routes(const struct config_text *t, const struct config_place *places,
+			struct config *config)
+{
+	struct checker c = {.t = t, .places = places, .config = config};
+	int r = sort_clusters(&c);
+
+	c.numbers = calloc(config->n_routes + 1, sizeof(*c.numbers));
+	if (r == 0)
+		r = c.numbers ? check_all(&c) : -ENOMEM;
+	free(c.clusters);
+	free(c.numbers);
+	return r;
+}
+
+void config_route_done(struct config_route *route)
+{
+	regex_free(route->path_regex);
+	free(route->match_fields);
+	free(route->networks);
+}
