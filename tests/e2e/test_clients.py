@@ -90,11 +90,12 @@ def test_pings_and_pongs_pass_both_ways(gateway, client):
     assert seen["server_pong"] == "pong and you"
 
 
-def test_nginx_between_gateway_and_server(sluiced, peers):
+@clients
+def test_nginx_between_gateway_and_server(sluiced, peers, client):
     """A second proxy behind ours, on a unix socket, with its own idea of a handshake."""
     daemon = sluiced(proxy_config(peers.nginx(peers.server("python", deflate=True))))
     seen = peers.client(
-        "node", daemon.url("/x"), deflate=True, messages=MESSAGES, server_close=[4001, "bye"]
+        client, daemon.url("/x"), deflate=True, messages=MESSAGES, server_close=[4001, "bye"]
     )
     assert seen["echoed"] == len(MESSAGES)
     assert seen["extensions"] == ["permessage-deflate"]

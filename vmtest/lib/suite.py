@@ -16,7 +16,7 @@ VMTEST = os.path.dirname(HERE)
 DENYLIST = os.path.join(VMTEST, "denylist")
 PROGRAM_SECONDS = 1200  # for each test program; the machine's own limit is for all
 IN_GUEST = """uname -r >"$VMTEST_OUT/release"
-exec tools/run-tests --json "$VMTEST_OUT/results.json" "$@"
+exec tools/run-tests --json "$VMTEST_OUT/results.json" --jobs "$(nproc)" "$@"
 """
 
 
