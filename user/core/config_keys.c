@@ -312,6 +312,18 @@ static const struct config_key route_keys[] = {
 		"is closed.",
     },
     {
+	.name = "max_connection_duration",
+	.type = CONFIG_DURATION,
+	.fallback = "0",
+	.zero = "never",
+	.min = SECOND / 10,
+	.max = 365 * DAY,
+	.is_reloadable = true,
+	FIELD(struct config_route, max_duration_ms),
+	.help = "A connection that has been open for this long is closed with 1001, busy or not. "
+		"Clients that come back are spread over the endpoints that there are then.",
+    },
+    {
 	.name = "max_frame",
 	.type = CONFIG_BYTES,
 	.fallback = "16mb",

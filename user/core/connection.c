@@ -80,6 +80,27 @@ static void deadline_cb(struct timer *timer)
 	c->ops->on_deadline(c);
 }
 
+static void duration_cb(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct connection *c = container_of(timer, struct connection, duration);
+	const struct proto_error_info *info = proto_error_info(EGW_DURATION);
+
+	c->ops->close(c, EGW_DURATION, info->close_code, slice_from_str(info->name));
+}
+
+void connection_limit_duration(struct connection *c)
+{
+	uint64_t limit_ns = c->route->max_duration_ms * NS_PER_MS, age_ns;
+
+	ev_timer_stop(c->worker->loop, &c->duration);
+	if (c->state != CONNECTION_OPEN || limit_ns == 0)
+		return;
+	age_ns = clock_monotonic_ns() - c->opened_ns;
+	ev_timer_set(&c->duration,
+		     age_ns < limit_ns ? (double)(limit_ns - age_ns) / (double)NS_PER_S : 0, 0);
+	ev_timer_start(c->worker->loop, &c->duration);
+}
+
 static void copy_source(struct connection *c, const struct sockaddr *source)
 {
 	switch (source->sa_family) {
@@ -113,6 +134,7 @@ int connection_new(struct worker *worker, const struct config_listener *listener
 	c->active_at = ev_now(worker->loop);
 	copy_source(c, source);
 	timer_init(&c->timer, worker->loop, deadline_cb);
+	ev_init(&c->duration, duration_cb);
 	leg_init(&c->client, c);
 	leg_init(&c->endpoint_leg, c);
 	leg_open(&c->client, fd);
@@ -142,6 +164,8 @@ void connection_open(struct connection *c, enum sluice_path path, enum sluice_re
 	c->opened_ns = clock_monotonic_ns();
 	stat_sub(&c->worker->stats->handshaking, 1);
 	stat_add(&c->worker->stats->connections[path], 1);
+	if (c->route->max_duration_ms)
+		connection_limit_duration(c);
 }
 
 void connection_set_error(struct connection *c, int error)
@@ -180,6 +204,7 @@ void connection_end(struct connection *c, int error)
 	account(c);
 	connection_set_state(c, CONNECTION_CLOSED);
 	timer_disarm(&c->timer);
+	ev_timer_stop(c->worker->loop, &c->duration);
 	leg_close(&c->client);
 	leg_close(&c->endpoint_leg);
 	hash_table_remove(&c->worker->by_id, &c->by_id);

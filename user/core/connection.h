@@ -75,6 +75,7 @@ struct connection {
 	const struct config_endpoint *endpoint; /* likewise, until one is chosen */
 	struct leg client, endpoint_leg;
 	struct timer timer;   /* the stage's deadline */
+	ev_timer duration;    /* route's max_connection_duration, whatever the stage */
 	uint64_t accepted_ns; /* CLOCK_MONOTONIC */
 	uint64_t opened_ns;   /* 0 = never */
 	ev_tstamp active_at;  /* ev_now() of the last byte in either direction */
@@ -116,6 +117,10 @@ void connection_set_stage(struct connection *c, const struct connection_ops *ops
 			  void (*free_stage)(void *stage));
 /** connection_open() - the 101 has been sent: frames follow on @path */
 void connection_open(struct connection *c, enum sluice_path path, enum sluice_reason reason);
+/** connection_limit_duration() - hold an open one to its route's max_connection_duration, counted
+ *  since it was opened; when that, or the route, has changed. One that is over ends from the loop
+ */
+void connection_limit_duration(struct connection *c);
 
 /**
  * connection_end() - close both sockets and account for the connection; it is freed at the end

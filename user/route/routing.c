@@ -229,4 +229,5 @@ void routing_follow(struct connection *c)
 	count_off(c);
 	count_on(c, route);
 	connection_set_generation(c, &r->generation);
+	connection_limit_duration(c);
 }

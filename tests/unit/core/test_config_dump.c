@@ -68,6 +68,7 @@ static void defaults__load_and_are_the_defaults(void **state)
 	b = &minimal->routes[0];
 	assert_int_equal(a->action, CONFIG_ACTION_PROXY);
 	assert_int_equal(a->tunnel_timeout_ms, b->tunnel_timeout_ms);
+	assert_int_equal(a->max_duration_ms, b->max_duration_ms);
 	assert_int_equal(a->max_frame_bytes, b->max_frame_bytes);
 	assert_int_equal(a->max_message_bytes, b->max_message_bytes);
 	assert_null(a->host);

@@ -43,6 +43,7 @@ static const struct number {
     {"cluster", "connect_timeout", "3000", "10ms to 10m", ""},
     {"cluster", "upgrade_timeout", "10000", "10ms to 10m", ""},
     {"route", "tunnel_timeout", "3600000", "0 (never), or 100ms to 365d", ""},
+    {"route", "max_connection_duration", "0", "0 (never), or 100ms to 365d", ""},
     {"route", "max_frame", "16777216", "0 (no limit, with proxy only), or 1 to 4294967296gb", ""},
     {"route", "max_message", "16777216", "0 (no limit, with proxy only), or 1 to 4294967296gb", ""},
     {"respond", "status", "200", "200 to 599", ""},
