@@ -49,6 +49,11 @@ bool log_enabled(enum log_level level)
 	return level <= log_state.options.level;
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
 int log_level_from_name(const char *name, enum log_level *ret_level)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(level_names); i++) {

@@ -40,6 +40,7 @@ void log_init(const struct log_options *options);
 bool log_enabled(enum log_level level);
 /** log_level_from_name() - "error".."debug". Return: 0 or -EINVAL */
 int log_level_from_name(const char *name, enum log_level *ret_level);
+const char *log_level_name(enum log_level level);
 
 /* Prefer the macros below. Any thread. @conn_id 0 = not about a connection. Keeps errno. */
 void log_write(enum log_level level, uint64_t conn_id, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -8,6 +8,7 @@
 #include "app/sluiced/json_util.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/events.h"
 #include "core/nearest.h"
 #include "proto/control_message.h"
 
@@ -180,5 +181,7 @@ void command_set_endpoint(struct control_call *call, const struct command_args *
 	endpoint_set_state(member->endpoint, args->state, clock_monotonic_ns());
 	log_notice("cluster \"%s\": endpoint \"%s\": set to %s by the operator",
 		   cluster->config->name, member->endpoint->name, endpoint_state_name(args->state));
+	events_emit(EVENT_ENDPOINT_STATE, "{s:s, s:s, s:s}", "cluster", cluster->config->name,
+		    "endpoint", member->endpoint->name, "state", endpoint_state_name(args->state));
 	control_finish(call, member_json(cluster, member, clock_monotonic_ns()));
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "core/access_log.h"
+#include "core/events.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -59,6 +60,7 @@ static void stop_deadline_cb(struct ev_loop *loop, ev_timer *timer, int revents)
 static void begin_stop(struct gateway *g)
 {
 	log_notice("stopping");
+	events_emit(EVENT_STOPPING, NULL);
 	g->is_stopping = true;
 	control_server_free(TAKE_PTR(g->control));
 	ev_timer_set(&g->stop_deadline, (double)g->config->limits.stop_timeout_ms / 1000, 0);
@@ -157,6 +159,9 @@ static int set_up_main_loop(struct gateway *g)
 	if (!g->loop)
 		return -ENOMEM;
 	error = mailbox_new(MAILBOX_CAPACITY, &g->mailbox);
+	if (error < 0)
+		return error;
+	error = events_init(g->loop);
 	if (error < 0)
 		return error;
 	ev_io_init(&g->on_mail, mail_cb, mailbox_fd(g->mailbox), EV_READ);
@@ -277,6 +282,7 @@ static void tear_down(struct gateway *g)
 	listener_set_free(g->listeners);
 	if (g->routing)
 		generation_unref(&g->routing->generation);
+	events_done();
 	if (g->loop)
 		ev_loop_destroy(g->loop);
 	mailbox_free(g->mailbox);
@@ -291,6 +297,8 @@ static void log_ready(const struct gateway *g)
 		   sluice_version, sluice_commit, g->shared.n_workers,
 		   g->shared.n_workers == 1 ? "" : "s",
 		   (unsigned long long)g->shared.max_connections);
+	events_emit(EVENT_STARTED, "{s:s, s:s, s:i}", "version", sluice_version, "commit",
+		    sluice_commit, "workers", (int)g->shared.n_workers);
 }
 
 int gateway_run(struct config *config)
