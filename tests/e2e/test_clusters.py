@@ -19,8 +19,8 @@ def rows_of(daemon):
 
 def test_shows_every_endpoint_with_its_counters(sluiced, endpoint):
     daemon = sluiced(
-        proxy_config(endpoint.address)
-        + proxy_config(NOWHERE, name="gone", match='path = "/gone"', cluster="balance = least_conn")
+        proxy_config(NOWHERE, name="gone", match='path = "/gone"', cluster="balance = least_conn")
+        + proxy_config(endpoint.address)
     )
     client, server = tunnel(daemon, endpoint, path="/x")
     with client, server:
@@ -38,7 +38,9 @@ def test_shows_every_endpoint_with_its_counters(sluiced, endpoint):
 def test_lists_more_endpoints_than_a_page_holds(sluiced):
     """In the order of the file, each once."""
     names = [f"127.0.0.1:{port}" for port in range(1, 701)]
-    daemon = sluiced(proxy_config(*names[:512]) + proxy_config(*names[512:], name="b", match='path = "/b"'))
+    daemon = sluiced(
+        proxy_config(*names[:512], name="b", match='path = "/b"') + proxy_config(*names[512:])
+    )
     assert [row["address"] for row in daemon.ctl("show.clusters")] == names
 
 

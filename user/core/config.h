@@ -31,6 +31,13 @@ enum config_balance {
 	CONFIG_BALANCE_LEAST_CONN,
 };
 
+enum config_health_type {
+	CONFIG_HEALTH_OFF,
+	CONFIG_HEALTH_TCP,
+	CONFIG_HEALTH_HTTP,
+	CONFIG_HEALTH_WEBSOCKET,
+};
+
 struct config_endpoint {
 	char *name; /* unique in its cluster */
 	struct address address;
@@ -43,6 +50,14 @@ struct config_cluster {
 	size_t n_endpoints;
 	uint64_t connect_timeout_ms; /* TCP connect to one endpoint */
 	uint64_t upgrade_timeout_ms; /* from connected to a complete 101 */
+	struct {
+		enum config_health_type type;
+		uint64_t interval_ms; /* from the start of a check to the next one's */
+		uint64_t timeout_ms;  /* for all of one check */
+		uint32_t rise, fall;  /* results in a row that make it up, or down */
+		char *path;           /* HTTP and WEBSOCKET: a request target */
+		char *host;           /* likewise; "" = the endpoint's address */
+	} health;
 };
 
 enum config_action {

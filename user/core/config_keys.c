@@ -42,6 +42,14 @@ static const char *const balances[] = {
     NULL,
 };
 
+static const char *const health_types[] = {
+    [CONFIG_HEALTH_OFF] = "off",
+    [CONFIG_HEALTH_TCP] = "tcp",
+    [CONFIG_HEALTH_HTTP] = "http",
+    [CONFIG_HEALTH_WEBSOCKET] = "websocket",
+    NULL,
+};
+
 static const struct config_key worker_keys[] = {
     {
 	.name = "count",
@@ -263,6 +271,85 @@ static const struct config_key cluster_keys[] = {
     },
 };
 
+static const struct config_key health_keys[] = {
+    {
+	.name = "type",
+	.type = CONFIG_WORD,
+	.fallback = "off",
+	.words = health_types,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, health.type),
+	.help = "What a check does. tcp: connect. http: GET path; a status of 2xx or 3xx is good. "
+		"websocket: upgrade at path, send a ping, wait for its pong, and close with 1000.",
+    },
+    {
+	.name = "interval",
+	.type = CONFIG_DURATION,
+	.fallback = "2s",
+	.min = SECOND / 100,
+	.max = 1 * DAY,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, health.interval_ms),
+	.help = "Time from the start of a check to that of the next one of the same endpoint, give "
+		"or take a tenth, so that many endpoints do not beat together.",
+    },
+    {
+	.name = "timeout",
+	.type = CONFIG_DURATION,
+	.fallback = "1s",
+	.min = SECOND / 100,
+	.max = 10 * MINUTE,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, health.timeout_ms),
+	.help = "Time for one check, from connecting to its last answer.",
+    },
+    {
+	.name = "rise",
+	.type = CONFIG_NUMBER,
+	.fallback = "2",
+	.min = 1,
+	.max = 1000,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, health.rise),
+	.help = "Good checks in a row after which an endpoint that was down is up. The very first "
+		"check decides alone.",
+    },
+    {
+	.name = "fall",
+	.type = CONFIG_NUMBER,
+	.fallback = "3",
+	.min = 1,
+	.max = 1000,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, health.fall),
+	.help = "Failed checks in a row after which an endpoint is down: it gets no new "
+		"connections, and those that it has go on.",
+    },
+    {
+	.name = "path",
+	.type = CONFIG_TEXT,
+	.fallback = "/",
+	.min = 1,
+	.max = PATH_LEN,
+	.is_valid = config_is_request_path,
+	.expected = "a path such as /healthz, with a query or without",
+	.is_reloadable = true,
+	FIELD(struct config_cluster, health.path),
+	.help = "What is asked for with type http or websocket.",
+    },
+    {
+	.name = "host",
+	.type = CONFIG_TEXT,
+	.fallback = "",
+	.max = 255,
+	.is_valid = config_is_health_host,
+	.expected = "a host name or address, with a port or without",
+	.is_reloadable = true,
+	FIELD(struct config_cluster, health.host),
+	.help = "The Host of that request. By default the endpoint's address.",
+    },
+};
+
 static const struct config_key endpoint_keys[] = {
     {
 	.name = "address",
@@ -460,6 +547,7 @@ enum {
 	SECTION_LIMITS,
 	SECTION_LISTENER,
 	SECTION_CLUSTER,
+	SECTION_HEALTH,
 	SECTION_ENDPOINT,
 	SECTION_ROUTE,
 	SECTION_MATCH,
@@ -515,6 +603,13 @@ const struct config_section config_sections[N_SECTIONS] = {
 	    ELEMENTS(struct config, clusters, n_clusters, struct config_cluster),
 	    .help = "Servers that do the same, for a route's proxy. At least one endpoint is "
 		    "needed.",
+	},
+    [SECTION_HEALTH] =
+	{
+	    .name = "health",
+	    .parent = &config_sections[SECTION_CLUSTER],
+	    KEYS(health_keys),
+	    .help = "Checks of each endpoint's health, whether it has connections or not.",
 	},
     [SECTION_ENDPOINT] =
 	{

@@ -5,6 +5,8 @@
 #include "base/ip_prefix.h"
 #include "proto/http1_head.h"
 
+#include "base/parse.h"
+
 #include <stdio.h>
 
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -55,6 +57,33 @@ static bool has_dot_segment(const char *path)
 		path += len;
 	}
 	return false;
+}
+
+bool config_is_request_path(const char *text)
+{
+	const char *p = text;
+
+	while (*p > ' ' && *p <= '~' && *p != '#')
+		p++;
+	return *p == '\0' && text[0] == '/';
+}
+
+/* RFC 9110 s7.2: Host = uri-host [ ":" port ] */
+bool config_is_health_host(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	size_t host_len = colon ? (size_t)(colon - text) : 0;
+	char host[256];
+	uint64_t port;
+
+	if (text[0] == '\0' || config_is_host(text))
+		return true;
+	if (host_len == 0 || host_len >= sizeof(host) || parse_u64(colon + 1, &port) < 0 ||
+	    port > UINT16_MAX)
+		return false;
+	memcpy(host, text, host_len);
+	host[host_len] = '\0';
+	return config_is_host(host);
 }
 
 bool config_is_match_path(const char *text)

@@ -13,6 +13,10 @@ bool config_is_host(const char *text);
  *  beginning of one with '*' at the end; no "." or ".." segment, which routing refuses. Or '~' and
  *  anything, which is a regular expression's to check */
 bool config_is_match_path(const char *text);
+/** config_is_request_path() - "/healthz?full=1" */
+bool config_is_request_path(const char *text);
+/** config_is_health_host() - a host, with a port or without; or nothing */
+bool config_is_health_host(const char *text);
 /** config_is_token() - as RFC 9110 s5.6.2 has it */
 bool config_is_token(const char *text);
 /** config_is_match_field() - "Name" or "Name: value" */

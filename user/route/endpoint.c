@@ -119,6 +119,27 @@ const char *endpoint_health_name(enum endpoint_health health)
 	return health_names[health];
 }
 
+void endpoint_set_check(struct endpoint *e, bool is_good, const char *text, uint64_t now_ns)
+{
+	e->check.at_ns = now_ns;
+	e->check.is_good = is_good;
+	snprintf(e->check.text, sizeof(e->check.text), "%s", text);
+}
+
+int endpoint_address(struct endpoint *e, struct address *ret_address)
+{
+	*ret_address = e->address;
+	return 0;
+}
+
+void endpoint_host(const struct endpoint *e, char ret_host[ADDRESS_TEXT_MAX + 1])
+{
+	if (e->address.sa.sa_family == AF_UNIX)
+		snprintf(ret_host, ADDRESS_TEXT_MAX + 1, "localhost");
+	else
+		address_format(&e->address, ret_host);
+}
+
 bool endpoint_is_ejected(const struct endpoint *e, uint64_t now_ns)
 {
 	return load(e->ejected_until_ns) > now_ns;

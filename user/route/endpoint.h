@@ -33,6 +33,15 @@ enum endpoint_health {
 
 #define ENDPOINT_EJECTIONS_MAX 10u /* by which the time of an ejection grows at most */
 
+#define ENDPOINT_CHECK_TEXT_MAX 79
+
+/* The latest check of health. */
+struct endpoint_check {
+	uint64_t at_ns; /* when it ended; 0 = there was none */
+	bool is_good;
+	char text[ENDPOINT_CHECK_TEXT_MAX + 1]; /* plain ASCII: "200 OK" */
+};
+
 struct endpoint {
 	atomic_uint refs;
 	char cluster[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];
@@ -42,6 +51,7 @@ struct endpoint {
 	_Atomic uint64_t ejected_until_ns;  /* 0 = not ejected */
 	_Atomic uint64_t ejection_ended_ns; /* the latest one's end; 0 = there was none */
 	_Atomic uint64_t ramp_from_ns;      /* when it came back; 0 = it has always been there */
+	struct endpoint_check check;        /* the main thread's alone */
 	_Alignas(CACHE_LINE) _Atomic uint64_t n_active; /* connections on or on their way to it */
 	_Atomic uint64_t n_chosen, n_failed;            /* since the start */
 	_Atomic uint32_t failures_in_row;
@@ -81,6 +91,14 @@ void endpoint_forget_health(struct endpoint *endpoint);
 enum endpoint_health endpoint_health(const struct endpoint *endpoint);
 /** endpoint_health_name() - "unknown", "up" or "down" */
 const char *endpoint_health_name(enum endpoint_health health);
+
+/** endpoint_set_check() - what the latest check found; the main thread's alone */
+void endpoint_set_check(struct endpoint *endpoint, bool is_good, const char *text, uint64_t now_ns);
+
+/** endpoint_address() - where to connect to. Return: 0 */
+int endpoint_address(struct endpoint *endpoint, struct address *ret_address);
+/** endpoint_host() - what stands for it in a Host header */
+void endpoint_host(const struct endpoint *endpoint, char ret_host[ADDRESS_TEXT_MAX + 1]);
 
 /** endpoint_is_ejected() - at @now_ns */
 bool endpoint_is_ejected(const struct endpoint *endpoint, uint64_t now_ns);

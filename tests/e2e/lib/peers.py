@@ -34,6 +34,7 @@ class Peers:
     def __init__(self, directory):
         self._dir = directory
         self._processes = []
+        self._servers = {}
 
     def __enter__(self):
         return self
@@ -53,7 +54,13 @@ class Peers:
         require(implementation)
         options = json.dumps({"deflate": deflate, "protocols": list(protocols)})
         process = self._start([*_SERVERS[implementation], options], f"{implementation}-server")
-        return f"127.0.0.1:{json.loads(process.wait_line())['port']}"
+        address = f"127.0.0.1:{json.loads(process.wait_line())['port']}"
+        self._servers[address] = process
+        return address
+
+    def kill(self, address):
+        """Ends the server at @address, with all its connections."""
+        self._servers[address].kill()
 
     def client(self, implementation, url, **scenario):
         """Runs one scenario (peer_client.py) to its end. Returns what the client saw."""

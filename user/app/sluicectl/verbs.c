@@ -216,6 +216,8 @@ static void print_clusters(const json_t *rows)
 	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 1},
 	    {"chosen", "CHOSEN", COLUMN_NUMBER, 3},
 	    {"failed", "FAILED", COLUMN_NUMBER, 2},
+	    {"check", "LAST CHECK", COLUMN_TEXT, 2},
+	    {"check_age_ms", "AGO", COLUMN_DURATION, 4},
 	    {"ejected_ms", "EJECTED FOR", COLUMN_DURATION, 3},
 	};
 

@@ -48,14 +48,16 @@ static json_t *member_json(const struct cluster *cluster, const struct member *m
 	char address[ADDRESS_TEXT_MAX + 1];
 
 	address_format(&endpoint->address, address);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "cluster",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s?, s:o}", "cluster",
 			 cluster->config->name, "balance", balance_names[cluster->config->balance],
 			 "endpoint", endpoint->name, "address", address, "state",
 			 endpoint_state_name(endpoint_state(endpoint)), "health",
 			 endpoint_health_name(endpoint_health(endpoint)), "connections",
 			 counter(&endpoint->n_active), "chosen", counter(&endpoint->n_chosen),
 			 "failed", counter(&endpoint->n_failed), "ejected_ms",
-			 ejected_json(endpoint, now_ns));
+			 ejected_json(endpoint, now_ns), "check",
+			 endpoint->check.at_ns ? endpoint->check.text : NULL, "check_age_ms",
+			 ms_between(endpoint->check.at_ns, now_ns));
 }
 
 /* Pages of endpoints, all of one generation. */

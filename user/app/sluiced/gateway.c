@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "core/access_log.h"
 #include "core/events.h"
+#include "route/health_checker.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -63,6 +64,7 @@ static void begin_stop(struct gateway *g)
 	events_emit(EVENT_STOPPING, NULL);
 	g->is_stopping = true;
 	control_server_free(TAKE_PTR(g->control));
+	health_checker_free(TAKE_PTR(g->health));
 	ev_timer_set(&g->stop_deadline, (double)g->config->limits.stop_timeout_ms / 1000, 0);
 	ev_timer_start(g->loop, &g->stop_deadline);
 	for (unsigned int i = 0; i < g->n_started; i++)
@@ -242,6 +244,10 @@ static int set_up(struct gateway *g)
 	error = routing_new(g->config, NULL, &g->routing);
 	if (error < 0)
 		return error;
+	error = health_checker_new(g->loop, &g->health);
+	if (error < 0)
+		return error;
+	health_checker_follow(g->health, g->routing);
 	error = open_sockets(g, n_workers);
 	if (error < 0)
 		return error;
@@ -274,6 +280,7 @@ static void tear_down(struct gateway *g)
 	for (unsigned int i = 0; i < g->n_started; i++)
 		worker_join(g->workers[i]);
 	control_server_free(g->control);
+	health_checker_free(g->health);
 	g->is_stopping = true;
 	finish_calls(g);
 	for (unsigned int i = 0; i < g->shared.n_workers; i++)

@@ -14,6 +14,7 @@
 #include <ev.h>
 
 struct control_server;
+struct health_checker;
 
 struct gateway {
 	struct config *config;
@@ -25,6 +26,7 @@ struct gateway {
 	struct ev_loop *loop;    /* the main thread's */
 	struct mailbox *mailbox; /* from the workers to the main thread */
 	struct control_server *control;
+	struct health_checker *health;
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	bool is_stopping;
 	ev_io on_mail;
