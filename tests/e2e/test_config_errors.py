@@ -51,7 +51,7 @@ BROKEN = {
     "choice-unknown": (
         CLUSTER.replace("{ ", "{\n  balance = fairest\n  ", 1),
         2,
-        ["balance", "fairest", "round_robin", "least_conn"],
+        ["balance", "fairest", "round_robin", "least_conn", "hash"],
     ),
     "log-level-unknown": ("log {\n  level = loud\n}\n", 2, ["level", "loud"]),
     # addresses

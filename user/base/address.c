@@ -132,6 +132,18 @@ int address_parse(const char *text, struct address *ret_address)
 	return parse_v4(text, ret_address);
 }
 
+int address_parse_ip(const char *text, struct address *ret_address)
+{
+	char with_port[INET6_ADDRSTRLEN + IF_NAMESIZE + sizeof("[]:0")];
+	bool is_v6 = strchr(text, ':') != NULL;
+
+	if (text[0] == '[' || strlen(text) > INET6_ADDRSTRLEN + IF_NAMESIZE)
+		return -EINVAL;
+	snprintf(with_port, sizeof(with_port), "%s%s%s:0", is_v6 ? "[" : "", text,
+		 is_v6 ? "]" : "");
+	return address_parse(with_port, ret_address);
+}
+
 /* ---- address to text ------------------------------------------------------------------------- */
 
 static size_t path_len(const struct address *address)

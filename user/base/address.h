@@ -29,6 +29,8 @@ struct address {
  * path of more than 107 bytes).
  */
 int address_parse(const char *text, struct address *ret_address);
+/** address_parse_ip() - "1.2.3.4", "::1", "fe80::1%eth0", all with port 0. Return: as above */
+int address_parse_ip(const char *text, struct address *ret_address);
 /**
  * address_format() - the form that address_parse() reads, with NUL
  *

@@ -93,6 +93,13 @@ int parse_duration_ms(const char *text, uint64_t *ret_ms)
 	return parse_scaled(text, units, ARRAY_SIZE(units), strcmp, ret_ms);
 }
 
+int parse_percent(const char *text, uint64_t *ret_percent)
+{
+	static const struct unit units[] = {{"%", 1}};
+
+	return parse_scaled(text, units, ARRAY_SIZE(units), strcmp, ret_percent);
+}
+
 int parse_bool(const char *text, bool *ret_value)
 {
 	static const struct {

@@ -12,5 +12,7 @@ int parse_u64(const char *text, uint64_t *ret_value);
 int parse_bytes(const char *text, uint64_t *ret_bytes);
 /** parse_duration_ms() - number with ms, s, m, h or d; a bare 0 is fine, other bare numbers not */
 int parse_duration_ms(const char *text, uint64_t *ret_ms);
+/** parse_percent() - number with %, which must be there */
+int parse_percent(const char *text, uint64_t *ret_percent);
 /** parse_bool() - true/false, on/off, yes/no (lower case) */
 int parse_bool(const char *text, bool *ret_value);

@@ -29,6 +29,7 @@ struct config_listener {
 enum config_balance {
 	CONFIG_BALANCE_ROUND_ROBIN,
 	CONFIG_BALANCE_LEAST_CONN,
+	CONFIG_BALANCE_HASH,
 };
 
 enum config_health_type {
@@ -41,11 +42,29 @@ enum config_health_type {
 struct config_endpoint {
 	char *name; /* unique in its cluster */
 	struct address address;
+	uint16_t weight; /* its share; 0 = no new connections */
 };
 
 struct config_cluster {
 	char *name;
 	enum config_balance balance;
+	char *hash_key;          /* what HASH is over, as written (route/hash_key.h) */
+	uint16_t hash_load;      /* percent of the average that an endpoint takes; 0 = no bound */
+	struct address *sources; /* to connect from, port 0; none = as the kernel chooses */
+	size_t n_sources;
+	uint16_t retries; /* of one request, after its first try */
+	uint64_t slow_start_ms;
+	struct {
+		uint32_t failures; /* in a row; 0 = off */
+		uint64_t time_ms;
+		uint16_t max_percent; /* of the cluster's endpoints at a time */
+	} ejection;
+	struct {
+		uint16_t failure_ratio; /* percent; 0 = off */
+		uint32_t min_requests;
+		uint64_t window_ms, open_time_ms;
+		uint32_t probes;
+	} breaker;
 	struct config_endpoint *endpoints; /* at least one */
 	size_t n_endpoints;
 	uint64_t connect_timeout_ms; /* TCP connect to one endpoint */

@@ -39,6 +39,7 @@ static const char *const log_formats[] = {
 static const char *const balances[] = {
     [CONFIG_BALANCE_ROUND_ROBIN] = "round_robin",
     [CONFIG_BALANCE_LEAST_CONN] = "least_conn",
+    [CONFIG_BALANCE_HASH] = "hash",
     NULL,
 };
 
@@ -246,8 +247,67 @@ static const struct config_key cluster_keys[] = {
 	.words = balances,
 	.is_reloadable = true,
 	FIELD(struct config_cluster, balance),
-	.help = "How an endpoint is chosen: in turn, or the one with the fewest "
-		"connections.",
+	.help = "How an endpoint is chosen, always by weight: in turn, the one with the fewest "
+		"connections, or by a hash of hash_key on a ring, so that equal keys meet the same "
+		"endpoint for as long as it is available.",
+    },
+    {
+	.name = "hash_key",
+	.type = CONFIG_TEXT,
+	.fallback = "source",
+	.min = 1,
+	.max = 255,
+	.is_valid = config_is_hash_key,
+	.expected = "source, host, path, header:NAME, query:NAME or cookie:NAME",
+	.is_reloadable = true,
+	FIELD(struct config_cluster, hash_key),
+	.help = "What balance = hash is over: the client's address, or a part of the request. A "
+		"request without that part counts by its source.",
+    },
+    {
+	.name = "hash_load",
+	.type = CONFIG_PERCENT,
+	.fallback = "off",
+	.none = "off",
+	.min = 100,
+	.max = 1000,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, hash_load),
+	.help = "With balance = hash, how much of the average load, by weight, one endpoint takes, "
+		"such as 125%; what is beyond goes to the next on the ring.",
+    },
+    {
+	.name = "source",
+	.type = CONFIG_IPS,
+	.example = "{\"10.0.0.1\", \"10.0.0.2\"}",
+	.is_reloadable = true,
+	.offset = offsetof(struct config_cluster, sources),
+	.count_offset = offsetof(struct config_cluster, n_sources),
+	.help = "Addresses to connect from, in turn: each has its own ports, about 28,000 to one "
+		"endpoint. Those of the endpoint's family are used; by default, and if there is "
+		"none of it, the kernel chooses.",
+    },
+    {
+	.name = "retries",
+	.type = CONFIG_NUMBER,
+	.fallback = "3",
+	.max = 7,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, retries),
+	.help = "How many other endpoints one request is tried on when an endpoint cannot be "
+		"connected to, closes, does not answer in time, or answers 502, 503 or 504.",
+    },
+    {
+	.name = "slow_start",
+	.type = CONFIG_DURATION,
+	.fallback = "off",
+	.none = "off",
+	.min = SECOND,
+	.max = 1 * HOUR,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, slow_start_ms),
+	.help = "Time over which the share of an endpoint that is new or back grows to its weight. "
+		"Not at the start of the process.",
     },
     {
 	.name = "connect_timeout",
@@ -268,6 +328,95 @@ static const struct config_key cluster_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_cluster, upgrade_timeout_ms),
 	.help = "Time that a connected endpoint has for its answer to the upgrade request.",
+    },
+};
+
+static const struct config_key ejection_keys[] = {
+    {
+	.name = "failures",
+	.type = CONFIG_NUMBER,
+	.fallback = "5",
+	.none = "off",
+	.min = 1,
+	.max = 1000000,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, ejection.failures),
+	.help = "Failed connects and upgrades in a row after which an endpoint is ejected.",
+    },
+    {
+	.name = "time",
+	.type = CONFIG_DURATION,
+	.fallback = "30s",
+	.min = SECOND / 10,
+	.max = 1 * HOUR,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, ejection.time_ms),
+	.help = "How long, times the number of ejections of late (10 at most).",
+    },
+    {
+	.name = "max_percent",
+	.type = CONFIG_PERCENT,
+	.fallback = "50%",
+	.min = 1,
+	.max = 100,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, ejection.max_percent),
+	.help = "Share of the cluster's endpoints that may be ejected at a time.",
+    },
+};
+
+static const struct config_key breaker_keys[] = {
+    {
+	.name = "failure_ratio",
+	.type = CONFIG_PERCENT,
+	.fallback = "off",
+	.none = "off",
+	.min = 1,
+	.max = 100,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, breaker.failure_ratio),
+	.help = "Share of failed requests, retries included, from which on the breaker opens.",
+    },
+    {
+	.name = "min_requests",
+	.type = CONFIG_NUMBER,
+	.fallback = "20",
+	.min = 1,
+	.max = 1000000,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, breaker.min_requests),
+	.help = "Requests that must have ended within the window before it may open.",
+    },
+    {
+	.name = "window",
+	.type = CONFIG_DURATION,
+	.fallback = "10s",
+	.min = SECOND / 10,
+	.max = 10 * MINUTE,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, breaker.window_ms),
+	.help = "The time that is looked at.",
+    },
+    {
+	.name = "open_time",
+	.type = CONFIG_DURATION,
+	.fallback = "10s",
+	.min = SECOND / 10,
+	.max = 1 * HOUR,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, breaker.open_time_ms),
+	.help = "How long it stays open: requests get 503 at once.",
+    },
+    {
+	.name = "probes",
+	.type = CONFIG_NUMBER,
+	.fallback = "3",
+	.min = 1,
+	.max = 1000,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, breaker.probes),
+	.help = "Requests that are let through then; if all succeed it closes, if one fails it is "
+		"open again.",
     },
 };
 
@@ -361,6 +510,17 @@ static const struct config_key endpoint_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_endpoint, address),
 	.help = "Where to connect: IPv4, IPv6 or unix:/path.",
+    },
+    {
+	.name = "weight",
+	.type = CONFIG_NUMBER,
+	.fallback = "100",
+	.max = 1000,
+	.is_reloadable = true,
+	FIELD(struct config_endpoint, weight),
+	.help =
+	    "Its share of the cluster's connections, beside the others' weights. With 0 it gets "
+	    "no new ones.",
     },
 };
 
@@ -547,6 +707,8 @@ enum {
 	SECTION_LIMITS,
 	SECTION_LISTENER,
 	SECTION_CLUSTER,
+	SECTION_EJECTION,
+	SECTION_BREAKER,
 	SECTION_HEALTH,
 	SECTION_ENDPOINT,
 	SECTION_ROUTE,
@@ -603,6 +765,20 @@ const struct config_section config_sections[N_SECTIONS] = {
 	    ELEMENTS(struct config, clusters, n_clusters, struct config_cluster),
 	    .help = "Servers that do the same, for a route's proxy. At least one endpoint is "
 		    "needed.",
+	},
+    [SECTION_EJECTION] =
+	{
+	    .name = "ejection",
+	    .parent = &config_sections[SECTION_CLUSTER],
+	    KEYS(ejection_keys),
+	    .help = "An endpoint that fails again and again gets no connections for a time.",
+	},
+    [SECTION_BREAKER] =
+	{
+	    .name = "breaker",
+	    .parent = &config_sections[SECTION_CLUSTER],
+	    KEYS(breaker_keys),
+	    .help = "A cluster that fails as a whole is left alone for a time.",
 	},
     [SECTION_HEALTH] =
 	{

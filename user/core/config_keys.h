@@ -12,12 +12,14 @@ enum config_type {
 	CONFIG_NUMBER,    /* uint16_t, uint32_t or uint64_t */
 	CONFIG_BYTES,     /* the same; 16kb, 1gb */
 	CONFIG_DURATION,  /* the same, in ms; 500ms, 30s, 1h */
+	CONFIG_PERCENT,   /* the same; 50% */
 	CONFIG_BOOL,      /* bool */
 	CONFIG_WORD,      /* an enumeration; one of words */
 	CONFIG_TEXT,      /* char *, owned */
 	CONFIG_TEXTS,     /* char **, owned, NULL behind the last, and a size_t for their number */
 	CONFIG_ADDRESS,   /* struct address */
 	CONFIG_ADDRESSES, /* struct address *, owned, and a size_t for their number */
+	CONFIG_IPS,       /* the same, written without port, which is 0 */
 };
 
 struct config_key {

@@ -153,6 +153,31 @@ bool config_is_connectable(const char *text)
 	       (address.sa.sa_family == AF_UNIX || address_port(&address) != 0);
 }
 
+static const char *after(const char *text, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return strncmp(text, prefix, len) == 0 ? text + len : NULL;
+}
+
+static bool is_token(const char *text)
+{
+	return text[0] != '\0' && text[strspn(text, ALPHANUMERIC "!#$%&'*+-.^_`|~")] == '\0';
+}
+
+bool config_is_hash_key(const char *text)
+{
+	const char *query = after(text, "query:"), *name = after(text, "header:");
+
+	if (strcmp(text, "source") == 0 || strcmp(text, "host") == 0 || strcmp(text, "path") == 0)
+		return true;
+	if (query) /* as it stands in a query, where these would end it */
+		return query[0] != '\0' && !strpbrk(query, "&=#");
+	if (!name)
+		name = after(text, "cookie:");
+	return name && is_token(name);
+}
+
 bool config_is_any_text(const char *text)
 {
 	return true;

@@ -29,5 +29,8 @@ bool config_is_media_type(const char *text);
 bool config_is_name(const char *text);
 /** config_is_connectable() - an address, as written, with a port other than 0 */
 bool config_is_connectable(const char *text);
+/** config_is_hash_key() - "source", "host", "path", or "header:", "query:" or "cookie:" with a
+ *  name, of a header or a cookie a token (RFC 9110 s5.6.2) */
+bool config_is_hash_key(const char *text);
 /** config_is_any_text() - always */
 bool config_is_any_text(const char *text);

@@ -28,12 +28,15 @@ static const struct unit duration_units[] = {
     {"ms", 1},
 };
 
+static const struct unit percent_units[] = {{"%", 1}};
+
 static const struct unit number_units[] = {{"", 1}};
 
 void config_value_put_number(const struct config_key *key, uint64_t value, struct text_writer *w)
 {
 	const struct unit *unit = key->type == CONFIG_BYTES      ? byte_units
 				  : key->type == CONFIG_DURATION ? duration_units
+				  : key->type == CONFIG_PERCENT  ? percent_units
 								 : number_units;
 
 	/* The largest one that divides it; the last of each is 1. */
@@ -49,7 +52,7 @@ void config_value_put_number(const struct config_key *key, uint64_t value, struc
 static bool is_number(const struct config_key *key)
 {
 	return key->type == CONFIG_NUMBER || key->type == CONFIG_BYTES ||
-	       key->type == CONFIG_DURATION;
+	       key->type == CONFIG_DURATION || key->type == CONFIG_PERCENT;
 }
 
 static void put_uint(void *field, uint8_t size, uint64_t value)
@@ -74,6 +77,8 @@ static int parse_number(const struct config_key *key, const char *text, uint64_t
 		return parse_bytes(text, ret_value);
 	case CONFIG_DURATION:
 		return parse_duration_ms(text, ret_value);
+	case CONFIG_PERCENT:
+		return parse_percent(text, ret_value);
 	default:
 		return parse_u64(text, ret_value);
 	}
@@ -123,8 +128,10 @@ static int store_text(const struct config_key *key, const char *text, char **fie
 static int store_address(const struct config_key *key, const char *text, struct address *field)
 {
 	struct address address;
+	int r = key->type == CONFIG_IPS ? address_parse_ip(text, &address)
+					: address_parse(text, &address);
 
-	if (address_parse(text, &address) < 0 || (key->is_valid && !key->is_valid(text)))
+	if (r < 0 || (key->is_valid && !key->is_valid(text)))
 		return -EINVAL;
 	*field = address;
 	return 0;
@@ -148,6 +155,7 @@ int config_value_store(const struct config_key *key, const char *text, void *fie
 	case CONFIG_NUMBER:
 	case CONFIG_BYTES:
 	case CONFIG_DURATION:
+	case CONFIG_PERCENT:
 		return store_number(key, text, field);
 	case CONFIG_BOOL:
 		return parse_bool(text, field);
@@ -158,6 +166,7 @@ int config_value_store(const struct config_key *key, const char *text, void *fie
 		return store_text(key, text, field);
 	case CONFIG_ADDRESS:
 	case CONFIG_ADDRESSES:
+	case CONFIG_IPS:
 		return store_address(key, text, field);
 	}
 	assert(!"a type without a case");
@@ -168,6 +177,7 @@ size_t config_value_element_size(const struct config_key *key)
 {
 	switch (key->type) {
 	case CONFIG_ADDRESSES:
+	case CONFIG_IPS:
 		return sizeof(struct address);
 	case CONFIG_TEXTS:
 		return sizeof(char *);
@@ -178,7 +188,8 @@ size_t config_value_element_size(const struct config_key *key)
 
 bool config_value_is_list(const struct config_key *key)
 {
-	return key->type == CONFIG_ADDRESSES || key->type == CONFIG_TEXTS;
+	return key->type == CONFIG_ADDRESSES || key->type == CONFIG_IPS ||
+	       key->type == CONFIG_TEXTS;
 }
 
 static void clear_texts(char **texts)
@@ -238,10 +249,12 @@ static void put_expected_number(const struct config_key *key, int error, struct 
 	    [CONFIG_NUMBER] = "a number",
 	    [CONFIG_BYTES] = "a size",
 	    [CONFIG_DURATION] = "a duration",
+	    [CONFIG_PERCENT] = "a share",
 	};
 	static const char *const forms[] = {
 	    [CONFIG_BYTES] = "a size such as 512, 64kb or 1gb",
 	    [CONFIG_DURATION] = "a duration such as 500ms, 30s or 1h",
+	    [CONFIG_PERCENT] = "a share such as 50%",
 	};
 
 	put_none(key, w);
@@ -260,6 +273,7 @@ void config_value_put_expected(const struct config_key *key, int error, struct t
 	case CONFIG_NUMBER:
 	case CONFIG_BYTES:
 	case CONFIG_DURATION:
+	case CONFIG_PERCENT:
 		put_expected_number(key, error, w);
 		break;
 	case CONFIG_BOOL:
@@ -280,6 +294,9 @@ void config_value_put_expected(const struct config_key *key, int error, struct t
 		text_printf(w, "%s such as 10.0.0.5:9000, [::1]:9000 or unix:/path",
 			    key->expected ? key->expected : "an address");
 		break;
+	case CONFIG_IPS:
+		text_put_str(w, "an address without port such as 10.0.0.1 or fd00::1");
+		break;
 	}
 }
 
@@ -294,6 +311,8 @@ void config_value_put_range(const struct config_key *key, struct text_writer *w)
 	} else if (key->type == CONFIG_TEXTS) {
 		text_put_str(w, "a list, each ");
 		config_value_put_expected(key, -ERANGE, w);
+	} else if (key->type == CONFIG_IPS) {
+		text_put_str(w, "a list of addresses without port");
 	} else {
 		config_value_put_expected(key, key->type == CONFIG_TEXT ? -ERANGE : -EINVAL, w);
 	}

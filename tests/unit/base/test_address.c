@@ -310,6 +310,24 @@ static void parse__gives_addresses_that_bind_takes(void **state)
 	}
 }
 
+static void parse_ip__takes_no_port(void **state)
+{
+	static const char *const bad[] = {"",     "1.2.3.4:80", "[::1]", "[::1]:0", "1.2.3",
+					  "::1]", "unix:/a",    "a",     "::1%lo"};
+	struct address a;
+
+	assert_int_equal(address_parse_ip("192.0.2.7", &a), 0);
+	assert_int_equal(a.in4.sin_addr.s_addr, htonl(0xc0000207));
+	assert_int_equal(address_port(&a), 0);
+	assert_int_equal(address_parse_ip("2001:db8::7f", &a), 0);
+	assert_int_equal(a.sa.sa_family, AF_INET6);
+	assert_int_equal(a.len, sizeof(struct sockaddr_in6));
+	assert_int_equal(address_parse_ip("fe80::1%7", &a), 0);
+	assert_int_equal(a.in6.sin6_scope_id, 7);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(address_parse_ip(bad[i], &a), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +343,7 @@ int main(void)
 	    cmocka_unit_test(format_ip__is_the_host_alone),
 	    cmocka_unit_test(equal__compares_what_names_the_peer),
 	    cmocka_unit_test(parse__gives_addresses_that_bind_takes),
+	    cmocka_unit_test(parse_ip__takes_no_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

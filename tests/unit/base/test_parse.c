@@ -127,6 +127,25 @@ static void duration_ms__demands_a_unit(void **state)
 	check(parse_duration_ms, cases, ARRAY_SIZE(cases));
 }
 
+static void percent__demands_its_sign(void **state)
+{
+	static const struct number_case cases[] = {
+	    {"0%", 0, 0},
+	    {"50%", 0, 50},
+	    {"1000%", 0, 1000},
+	    {"50", -EINVAL, 0},
+	    {"%", -EINVAL, 0},
+	    {"", -EINVAL, 0},
+	    {"50 %", -EINVAL, 0},
+	    {"-5%", -EINVAL, 0},
+	    {"1.5%", -EINVAL, 0},
+	    {"5%%", -EINVAL, 0},
+	    {"99999999999999999999%", -ERANGE, 0},
+	};
+
+	check(parse_percent, cases, ARRAY_SIZE(cases));
+}
+
 static void bool__takes_six_words(void **state)
 {
 	static const char *const words[] = {"true", "false", "on", "off", "yes", "no"};
@@ -153,6 +172,7 @@ int main(void)
 	    cmocka_unit_test(u64__takes_digits_only),
 	    cmocka_unit_test(bytes__takes_powers_of_1024),
 	    cmocka_unit_test(duration_ms__demands_a_unit),
+	    cmocka_unit_test(percent__demands_its_sign),
 	    cmocka_unit_test(bool__takes_six_words),
 	};
 

@@ -59,7 +59,7 @@ static void load__refuses_values_of_another_type(void **state)
 	     "f:1: log: level = \"Debug\": expected error, warning, notice, info or debug"},
 	    {"log { format = xml }", "f:1: log: format = \"xml\": expected text or json"},
 	    {"cluster c { balance = random }",
-	     "f:1: cluster \"c\": balance = \"random\": expected round_robin or least_conn"},
+	     "f:1: cluster \"c\": balance = \"random\": expected round_robin, least_conn or hash"},
 	    {"route r { echo = 1 }", "f:1: route \"r\": echo = \"1\": expected true or false"},
 	    {"route \"game\" {\n tunnel_timeout = 5x }",
 	     "f:2: route \"game\": tunnel_timeout = \"5x\": expected a duration such as 500ms, "

@@ -19,6 +19,8 @@ static const struct {
     {"listener", "listener l { listen = {\"127.0.0.1:1\"} %s }"},
     {"cluster", LISTENER "cluster c { %s endpoint e { address = \"127.0.0.1:2\" } }"},
     {"health", LISTENER "cluster c { health { %s } endpoint e { address = \"127.0.0.1:2\" } }"},
+    {"ejection", LISTENER "cluster c { ejection { %s } endpoint e { address = \"127.0.0.1:2\" } }"},
+    {"breaker", LISTENER "cluster c { breaker { %s } endpoint e { address = \"127.0.0.1:2\" } }"},
     {"endpoint", LISTENER "cluster c { endpoint e { %s } }"},
     {"route", LISTENER CLUSTER "route r { proxy = c %s }"},
     {"match", LISTENER "route r { echo = true match { %s } }"},
@@ -47,6 +49,18 @@ static const struct number {
     {"health", "timeout", "1000", "10ms to 10m", ""},
     {"health", "rise", "2", "1 to 1000", ""},
     {"health", "fall", "3", "1 to 1000", ""},
+    {"cluster", "hash_load", "0", "off, or 100% to 1000%", ""},
+    {"cluster", "retries", "3", "0 to 7", ""},
+    {"cluster", "slow_start", "0", "off, or 1s to 1h", ""},
+    {"ejection", "failures", "5", "off, or 1 to 1000000", ""},
+    {"ejection", "time", "30000", "100ms to 1h", ""},
+    {"ejection", "max_percent", "50", "1% to 100%", ""},
+    {"breaker", "failure_ratio", "0", "off, or 1% to 100%", ""},
+    {"breaker", "min_requests", "20", "1 to 1000000", ""},
+    {"breaker", "window", "10000", "100ms to 10m", ""},
+    {"breaker", "open_time", "10000", "100ms to 1h", ""},
+    {"breaker", "probes", "3", "1 to 1000", ""},
+    {"endpoint", "weight", "100", "0 to 1000", "address = \"127.0.0.1:2\""},
     {"route", "tunnel_timeout", "3600000", "0 (never), or 100ms to 365d", ""},
     {"route", "max_connection_duration", "0", "0 (never), or 100ms to 365d", ""},
     {"route", "max_frame", "16777216", "0 (no limit, with proxy only), or 1 to 4294967296gb", ""},
@@ -67,7 +81,7 @@ static const struct config_section *find_section(const char *name)
 static bool is_number(const struct config_key *key)
 {
 	return key->type == CONFIG_NUMBER || key->type == CONFIG_BYTES ||
-	       key->type == CONFIG_DURATION;
+	       key->type == CONFIG_DURATION || key->type == CONFIG_PERCENT;
 }
 
 /* The file with @key = @value where it belongs, and @with beside it. */
@@ -130,7 +144,9 @@ static const char *in_units(const struct config_key *key, uint64_t value)
 	static char text[32];
 
 	snprintf(text, sizeof(text), "%" PRIu64 "%s", value,
-		 key->type == CONFIG_DURATION ? "ms" : "");
+		 key->type == CONFIG_DURATION  ? "ms"
+		 : key->type == CONFIG_PERCENT ? "%"
+					       : "");
 	return text;
 }
 
@@ -150,6 +166,7 @@ static void assert_out_of_range(const struct number *n, const struct config_key 
 	    [CONFIG_NUMBER] = "a number from",
 	    [CONFIG_BYTES] = "a size from",
 	    [CONFIG_DURATION] = "a duration from",
+	    [CONFIG_PERCENT] = "a share from",
 	};
 	char expected[256], *special = strstr(n->range, "or ");
 	int special_len = special ? (int)(special + 3 - n->range) : 0;

@@ -74,6 +74,15 @@ static void connectable__has_a_port(void **state)
 		"localhost:80", ":80", "unix:");
 }
 
+static void hash_key__names_a_part_of_the_request(void **state)
+{
+	ACCEPTS(config_is_hash_key, "source", "host", "path", "header:X-User", "query:user",
+		"query:a b", "cookie:sid");
+	REFUSES(config_is_hash_key, "", "Source", "source:x", "header", "header:", "header:a b",
+		"header:a:b", "query:", "query:a=b", "query:a&b", "cookie:", "cookie:a;b",
+		"body:x");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -85,6 +94,7 @@ int main(void)
 	    cmocka_unit_test(media_type__fits_a_header_field),
 	    cmocka_unit_test(name__needs_no_quotes_anywhere),
 	    cmocka_unit_test(connectable__has_a_port),
+	    cmocka_unit_test(hash_key__names_a_part_of_the_request),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
