@@ -12,6 +12,12 @@ route host     { match { host = "Play.Example"  path = "/h/*" } echo = true }
 route inner    { match { path = "/a/b" } echo = true }
 route prefix   { match { path = "/a/*" } echo = true }
 route hostless { match { path = "/h/*" } echo = true }
+route number   { match { path = "~^/n/[0-9]+$" } echo = true }
+route bomb     { match { path = "~^/bomb/(a+)+$" } echo = true }
+route beta     { match { path = "/m" header = {"X-Beta: 1"} } echo = true }
+route mqtt     { match { path = "/m" subprotocol = mqtt } echo = true }
+route local    { match { path = "/m" source = {"127.0.0.0/8"} } echo = true }
+route never    { match { path = "/s" source = {"10.0.0.0/8", "::/0"} } echo = true }
 route health   { match { path = "/health" } respond { status = 200  body = "fine\\n" } }
 route gone     { match { path = "/gone" } respond { status = 410  content_type = "text/html" } }
 route empty    { match { path = "/empty" } respond { status = 204 } }
@@ -38,6 +44,10 @@ CHOICES = {
     "single-dot": ("/./a", "x", None),
     "dots-in-a-name": ("/a/..b", "x", "prefix"),
     "root": ("/", "x", None),
+    "regex": ("/n/17", "x", "number"),
+    "regex-anchored": ("/n/17/", "x", None),
+    "source": ("/m", "x", "local"),
+    "other-source": ("/s", "x", None),
 }
 
 
@@ -56,6 +66,35 @@ def test_choice(daemon, name):
         assert head.status == (101 if route else 404)
     row = daemon.access_log(logged + 1)[-1]
     assert row["route"] == route
+
+
+@pytest.mark.parametrize(
+    ("options", "route"),
+    [
+        ({"extra": ["x-beta: 1"]}, "beta"),
+        ({"extra": ["X-Beta: 2"]}, "local"),
+        ({"protocol": "chat, mqtt"}, "mqtt"),
+        ({"protocol": "MQTT"}, "local"),
+        ({"protocol": "mqtt", "extra": ["X-Beta: 1"]}, "beta"),
+    ],
+)
+def test_choice_by_headers(daemon, options, route):
+    logged = len(daemon.access_log())
+    with ws_raw.dial(daemon.address()) as stream:
+        stream.send(request("/m", **options))
+        assert stream.read_head().status == 101
+    assert daemon.access_log(logged + 1)[-1]["route"] == route
+
+
+def test_a_bomb_is_no_match_and_is_said_once(daemon):
+    for _ in range(3):
+        with ws_raw.dial(daemon.address()) as stream:
+            stream.send(request("/bomb/" + "a" * 4000 + "!"))
+            assert stream.read_head().status == 404
+    with ws_raw.dial(daemon.address()) as stream:
+        stream.send(request("/bomb/aaa"))
+        assert stream.read_head().status == 101
+    assert daemon.log().count('route "bomb"') == 1
 
 
 def ask(daemon, data):

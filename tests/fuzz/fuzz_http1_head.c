@@ -72,7 +72,8 @@ static void check_forwarded(const struct http1_head *head, const struct ws_upgra
 	if (head->n_fields + 3 > HTTP1_FIELDS_MAX)
 		return;
 	text_writer_init(&w, buf, cap);
-	ws_handshake_write_forward(&w, head, SLICE_LITERAL("X-Extra: 1\r\n"));
+	ws_handshake_write_forward(&w, head, NULL);
+	text_put_str(&w, "X-Extra: 1\r\n\r\n");
 	assert(!w.is_truncated);
 	limits.head_bytes = limits.target_bytes = UINT32_MAX;
 	assert(http1_head_scan(&scan, buf, w.len, &limits) == (ssize_t)w.len);

@@ -91,6 +91,27 @@ struct config_field {
 	bool has_value;
 };
 
+/* Which X-Forwarded-… and Forwarded fields an endpoint gets. */
+enum config_forwarded {
+	CONFIG_FORWARDED_X,
+	CONFIG_FORWARDED_RFC7239,
+	CONFIG_FORWARDED_BOTH,
+	CONFIG_FORWARDED_OFF,
+};
+
+enum config_split_key {
+	CONFIG_SPLIT_RANDOM,
+	CONFIG_SPLIT_SOURCE,
+	CONFIG_SPLIT_HEADER,
+};
+
+#define CONFIG_WEIGHT_MAX 1000000u /* of one cluster in a split */
+
+struct config_split {
+	const struct config_cluster *cluster; /* in the same tree */
+	uint32_t weight;                      /* 1..CONFIG_WEIGHT_MAX */
+};
+
 struct config_route {
 	char *name;
 	/* match: all that are given must hold; routes are tried in the order of the file */
@@ -106,17 +127,36 @@ struct config_route {
 	size_t n_sources;
 	struct ip_prefix *networks; /* the same, n_sources of them */
 	enum config_action action;
-	const struct config_cluster *cluster; /* PROXY; in the same tree */
+	const struct config_cluster *cluster; /* PROXY without split; in the same tree */
 	char *proxy;                          /* as written: the cluster's name */
 	bool echo;                            /* as written */
+	char **split_texts;                   /* likewise, NULL behind the last */
+	size_t n_splits;
+	struct config_split *splits; /* PROXY to several clusters: n_splits of them */
+	uint64_t split_weight;       /* the sum */
+	char *split_key_text;        /* as written */
+	enum config_split_key split_key;
+	struct slice split_header; /* name; borrowed from the text */
 	struct {
 		uint16_t status; /* 200..599 */
 		char *content_type;
 		char *body;
 	} respond;
-	uint64_t tunnel_timeout_ms; /* idle in both directions; 0 = never */
-	uint64_t max_duration_ms;   /* from open on; 0 = no limit */
-	uint64_t max_frame_bytes;   /* payload; 0 = no limit (PROXY only) */
+	/* what is asked of requests, and what becomes of them on their way (PROXY) */
+	char **origins; /* that pages may have; NULL behind the last */
+	size_t n_origins;
+	enum config_forwarded forwarded;
+	char **add_headers; /* as written, NULL behind the last */
+	size_t n_add_headers;
+	struct config_field *add_fields; /* the same, n_add_headers of them */
+	char **remove_headers;           /* names; NULL behind the last */
+	size_t n_remove_headers;
+	char **rewrite; /* none, or FROM and TO, and NULL */
+	size_t n_rewrite;
+	struct regex *rewrite_regex; /* FROM is "~REGEX"; else NULL */
+	uint64_t tunnel_timeout_ms;  /* idle in both directions; 0 = never */
+	uint64_t max_duration_ms;    /* from open on; 0 = no limit */
+	uint64_t max_frame_bytes;    /* payload; 0 = no limit (PROXY only) */
 	uint64_t max_message_bytes;
 };
 

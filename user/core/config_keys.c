@@ -51,6 +51,14 @@ static const char *const health_types[] = {
     NULL,
 };
 
+static const char *const forwards[] = {
+    [CONFIG_FORWARDED_X] = "x",
+    [CONFIG_FORWARDED_RFC7239] = "rfc7239",
+    [CONFIG_FORWARDED_BOTH] = "both",
+    [CONFIG_FORWARDED_OFF] = "off",
+    NULL,
+};
+
 static const struct config_key worker_keys[] = {
     {
 	.name = "count",
@@ -539,12 +547,83 @@ static const struct config_key route_keys[] = {
 	.help = "Action: connect to an endpoint of this cluster.",
     },
     {
+	.name = "split",
+	.type = CONFIG_TEXTS,
+	.example = "{\"stable 95\", \"canary 5\"}",
+	.min = 1,
+	.max = CONFIG_NAME_MAX + 16,
+	.is_valid = config_is_split,
+	.expected = "CLUSTER WEIGHT",
+	.is_reloadable = true,
+	.offset = offsetof(struct config_route, split_texts),
+	.count_offset = offsetof(struct config_route, n_splits),
+	.help = "Action: as proxy, to one of several clusters, each with a share of the requests "
+		"by its weight (1 to 1000000).",
+    },
+    {
+	.name = "split_key",
+	.type = CONFIG_TEXT,
+	.fallback = "random",
+	.min = 1,
+	.max = 255,
+	.is_valid = config_is_split_key,
+	.expected = "random, source or header:NAME",
+	.is_reloadable = true,
+	FIELD(struct config_route, split_key_text),
+	.help = "What decides about a request's cluster: chance, the client's address, or the "
+		"value of a header. Equal ones come to the same cluster, also after a restart. "
+		"Without the header the address decides, and without an address chance.",
+    },
+    {
 	.name = "echo",
 	.type = CONFIG_BOOL,
 	.fallback = "false",
 	.is_reloadable = true,
 	FIELD(struct config_route, echo),
 	.help = "Action: send every message back.",
+    },
+    {
+	.name = "origin",
+	.type = CONFIG_TEXTS,
+	.example = "{\"https://a.example\", \"https://*.b.example\"}",
+	.min = 1,
+	.max = 512,
+	.is_valid = config_is_origin,
+	.expected = "https://HOST, https://HOST:PORT, https://*.HOST or null",
+	.is_reloadable = true,
+	.offset = offsetof(struct config_route, origins),
+	.count_offset = offsetof(struct config_route, n_origins),
+	.help = "Pages that may connect, by the Origin that their browser sends; others get 403. "
+		"Clients that send none are no browsers, which alone enforce anything here, and "
+		"may connect. By default all.",
+    },
+    {
+	.name = "forwarded",
+	.type = CONFIG_WORD,
+	.fallback = "x",
+	.words = forwards,
+	.is_reloadable = true,
+	FIELD(struct config_route, forwarded),
+	.help = "How an endpoint learns who the client is: X-Forwarded-For, to which the address "
+		"is appended, X-Forwarded-Proto and X-Forwarded-Host; Forwarded (RFC 7239), to "
+		"which an element is appended; or both. What is in front came from the client, "
+		"unless headers { remove } names the field.",
+    },
+    {
+	.name = "rewrite",
+	.type = CONFIG_TEXTS,
+	.example = "{\"/api/\", \"/\"}",
+	.min = 0,
+	.max = PATH_LEN,
+	.is_valid = config_is_any_text,
+	.expected = "FROM and TO",
+	.is_reloadable = true,
+	.offset = offsetof(struct config_route, rewrite),
+	.count_offset = offsetof(struct config_route, n_rewrite),
+	.help = "Change of the path on its way to an endpoint: FROM and TO. If the path begins "
+		"with FROM, TO takes its place. With ~ and a regular expression as FROM, TO takes "
+		"the place of the part that matches, with $0 to $9 for it and its groups, and $$ "
+		"for a $. The query stays.",
     },
     {
 	.name = "tunnel_timeout",
@@ -663,6 +742,36 @@ static const struct config_key match_keys[] = {
     },
 };
 
+static const struct config_key headers_keys[] = {
+    {
+	.name = "add",
+	.type = CONFIG_TEXTS,
+	.example = "{\"X-Env: prod\"}",
+	.min = 1,
+	.max = FIELD_LEN,
+	.is_valid = config_is_added_field,
+	.expected = "NAME: VALUE, not a header of the handshake or the connection",
+	.is_reloadable = true,
+	.offset = offsetof(struct config_route, add_headers),
+	.count_offset = offsetof(struct config_route, n_add_headers),
+	.help = "Headers that an endpoint gets in addition, also if the client sends one of that "
+		"name; remove it, too, to replace it.",
+    },
+    {
+	.name = "remove",
+	.type = CONFIG_TEXTS,
+	.example = "{\"Cookie\"}",
+	.min = 1,
+	.max = FIELD_LEN,
+	.is_valid = config_is_removed_field,
+	.expected = "a header's name, not one of the handshake or the connection",
+	.is_reloadable = true,
+	.offset = offsetof(struct config_route, remove_headers),
+	.count_offset = offsetof(struct config_route, n_remove_headers),
+	.help = "Headers of the client that an endpoint does not get.",
+    },
+};
+
 static const struct config_key respond_keys[] = {
     {
 	.name = "status",
@@ -713,6 +822,7 @@ enum {
 	SECTION_ENDPOINT,
 	SECTION_ROUTE,
 	SECTION_MATCH,
+	SECTION_HEADERS,
 	SECTION_RESPOND,
 	N_SECTIONS,
 };
@@ -805,7 +915,7 @@ const struct config_section config_sections[N_SECTIONS] = {
 	    ELEMENTS(struct config, routes, n_routes, struct config_route),
 	    .help = "What happens to which requests. Routes are tried in the order of the file; "
 		    "a request that none matches gets 404. Each has exactly one action: proxy, "
-		    "echo or respond.",
+		    "split, echo or respond.",
 	},
     [SECTION_MATCH] =
 	{
@@ -813,6 +923,13 @@ const struct config_section config_sections[N_SECTIONS] = {
 	    .parent = &config_sections[SECTION_ROUTE],
 	    KEYS(match_keys),
 	    .help = "Which requests. All that is given must hold; without anything, all match.",
+	},
+    [SECTION_HEADERS] =
+	{
+	    .name = "headers",
+	    .parent = &config_sections[SECTION_ROUTE],
+	    KEYS(headers_keys),
+	    .help = "Changes to a request's headers on its way to an endpoint.",
 	},
     [SECTION_RESPOND] =
 	{

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/config_route.h"
 
+#include "base/parse.h"
 #include "base/regex.h"
 #include "core/config_error.h"
 #include "core/nearest.h"
@@ -64,11 +65,70 @@ static int fail_cluster(const struct checker *c, uint32_t number, uint32_t index
 	return config_error_value(c->t, number, index, value, "expected the name of a cluster");
 }
 
+/* ---- splits -------------------------------------------------------------------------------- */
+
+/* "CLUSTER WEIGHT", as the table's is_valid knows it. */
+static int set_split(const struct checker *c, uint32_t number, uint32_t index,
+		     struct config_route *route)
+{
+	const char *text = route->split_texts[index];
+	char name[CONFIG_NAME_MAX + 1];
+	size_t name_len = strcspn(text, " ");
+	struct config_split *split = &route->splits[index];
+	uint64_t weight;
+
+	if (name_len >= sizeof(name))
+		return config_error_value(c->t, number, index, text,
+					  "expected the name of a cluster");
+	memcpy(name, text, name_len);
+	name[name_len] = '\0';
+	split->cluster = find_cluster(c, name);
+	if (!split->cluster)
+		return fail_cluster(c, number, index, text, name);
+	text += name_len + strspn(text + name_len, " ");
+	if (parse_u64(text, &weight) < 0 || weight < 1 || weight > CONFIG_WEIGHT_MAX)
+		return config_error_value(c->t, number, index, route->split_texts[index],
+					  "expected a weight from 1 to %u", CONFIG_WEIGHT_MAX);
+	split->weight = (uint32_t)weight;
+	route->split_weight += weight;
+	for (uint32_t i = 0; i < index; i++) {
+		if (route->splits[i].cluster == split->cluster)
+			return config_error_value(c->t, number, index, route->split_texts[index],
+						  "expected each cluster once");
+	}
+	return 0;
+}
+
+static void set_split_key(struct config_route *route)
+{
+	const char *text = route->split_key_text, *colon = strchr(text, ':');
+
+	if (colon) {
+		route->split_key = CONFIG_SPLIT_HEADER;
+		route->split_header = slice_from_str(colon + 1);
+	} else if (strcmp(text, "source") == 0) {
+		route->split_key = CONFIG_SPLIT_SOURCE;
+	}
+}
+
+static int set_splits(const struct checker *c, uint32_t number, struct config_route *route)
+{
+	int r = 0;
+
+	route->splits = calloc(route->n_splits, sizeof(*route->splits));
+	if (!route->splits)
+		return -ENOMEM;
+	for (uint32_t i = 0; r == 0 && i < route->n_splits; i++)
+		r = set_split(c, number, i, route);
+	set_split_key(route);
+	return r;
+}
+
 /* ---- actions ------------------------------------------------------------------------------- */
 
 /* A route's actions in the text; 0 = not given. echo = false is none. */
 struct actions {
-	uint32_t proxy, echo, respond;
+	uint32_t proxy, split, echo, respond;
 };
 
 static int fail_second_action(const struct checker *c, uint32_t route, uint32_t first,
@@ -83,7 +143,7 @@ static int fail_second_action(const struct checker *c, uint32_t route, uint32_t 
 
 static int check_one_action(const struct checker *c, uint32_t route, const struct actions *actions)
 {
-	const uint32_t given[] = {actions->proxy, actions->echo, actions->respond};
+	const uint32_t given[] = {actions->proxy, actions->split, actions->echo, actions->respond};
 	uint32_t first = 0, second = 0; /* in the order of the file */
 
 	for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
@@ -102,8 +162,8 @@ static int check_one_action(const struct checker *c, uint32_t route, const struc
 		return fail_second_action(c, route, first, second);
 	if (!first)
 		return config_error_at(c->t, c->t->statements[route].line, route,
-				       "no action: expected proxy = CLUSTER, echo = true or "
-				       "respond { }");
+				       "no action: expected proxy = CLUSTER, split = {…}, "
+				       "echo = true or respond { }");
 	return 0;
 }
 
@@ -111,6 +171,7 @@ static int set_action(const struct checker *c, uint32_t number, struct config_ro
 {
 	struct actions actions = {
 	    .proxy = config_text_find(c->t, number, "proxy"),
+	    .split = config_text_find(c->t, number, "split"),
 	    .echo = route->echo ? config_text_find(c->t, number, "echo") : 0,
 	    .respond = config_text_find(c->t, number, "respond"),
 	};
@@ -124,6 +185,10 @@ static int set_action(const struct checker *c, uint32_t number, struct config_ro
 		return route->cluster
 			   ? 0
 			   : fail_cluster(c, actions.proxy, 0, route->proxy, route->proxy);
+	}
+	if (actions.split) {
+		route->action = CONFIG_ACTION_PROXY;
+		return set_splits(c, actions.split, route);
 	}
 	route->action = actions.echo ? CONFIG_ACTION_ECHO : CONFIG_ACTION_RESPOND;
 	return 0;
@@ -158,14 +223,15 @@ static int check_body(const struct checker *c, uint32_t number, const struct con
 
 /* ---- matches ------------------------------------------------------------------------------- */
 
-static int compile_path(const struct checker *c, uint32_t match, struct config_route *route)
+/* The first value of @key: "~" and the pattern. */
+static int new_regex(const struct checker *c, uint32_t key, const char *text,
+		     struct regex **ret_regex)
 {
-	uint32_t path = config_text_find(c->t, match, "path");
 	struct regex_error error;
-	int r = regex_new(route->path + 1, &route->path_regex, &error);
+	int r = regex_new(text + 1, ret_regex, &error);
 
 	if (r == -EINVAL)
-		return config_error_value(c->t, path, 0, route->path,
+		return config_error_value(c->t, key, 0, text,
 					  "expected a regular expression: %s at its character %zu",
 					  error.text, error.position + 1);
 	return r;
@@ -178,7 +244,8 @@ static int set_path(const struct checker *c, uint32_t match, struct config_route
 	for (char *p = route->host; p && *p; p++)
 		*p = ascii_lower(*p);
 	if (len > 0 && route->path[0] == '~')
-		return compile_path(c, match, route);
+		return new_regex(c, config_text_find(c->t, match, "path"), route->path,
+				 &route->path_regex);
 	if (len > 0 && route->path[len - 1] == '*') {
 		route->path[len - 1] = '\0';
 		route->path_is_prefix = true;
@@ -246,6 +313,69 @@ static int set_match(const struct checker *c, uint32_t number, struct config_rou
 		r = split_fields(route->match_headers, route->n_match_headers,
 				 &route->match_fields);
 	return r < 0 ? r : set_networks(route);
+}
+
+/* ---- what becomes of requests ------------------------------------------------------------ */
+
+/* What a path may be made of: visible ASCII, without what would begin a query. */
+static bool is_path_text(const char *text)
+{
+	for (; *text; text++) {
+		if (*text <= ' ' || *text > '~' || strchr("?#", *text))
+			return false;
+	}
+	return true;
+}
+
+/* $0 to $9, as far as there are groups, and $$. */
+static bool has_good_references(const char *to, uint32_t n_groups)
+{
+	for (; (to = strchr(to, '$')); to += 2) {
+		if (to[1] != '$' && (to[1] < '0' || to[1] > '9'))
+			return false;
+		if (to[1] != '$' && (uint32_t)(to[1] - '0') > n_groups)
+			return false;
+	}
+	return true;
+}
+
+static int set_rewrite_regex(const struct checker *c, uint32_t rewrite, struct config_route *route)
+{
+	const char *from = route->rewrite[0], *to = route->rewrite[1];
+	int r = new_regex(c, rewrite, from, &route->rewrite_regex);
+
+	if (r == 0 && !has_good_references(to, regex_n_groups(route->rewrite_regex)))
+		return config_error_value(c->t, rewrite, 1, to,
+					  "expected only $$, $0, and up to $9 those of groups "
+					  "behind a $");
+	return r;
+}
+
+static int set_rewrite(const struct checker *c, uint32_t number, struct config_route *route)
+{
+	uint32_t rewrite = config_text_find(c->t, number, "rewrite");
+
+	if (!rewrite)
+		return 0;
+	if (route->n_rewrite != 2)
+		return config_error_value(c->t, rewrite, 0, route->rewrite[0],
+					  "expected two values, FROM and TO");
+	if (!is_path_text(route->rewrite[1]))
+		return config_error_value(c->t, rewrite, 1, route->rewrite[1],
+					  "expected a part of a path, without blanks, ? and #");
+	if (route->rewrite[0][0] == '~')
+		return set_rewrite_regex(c, rewrite, route);
+	if (route->rewrite[0][0] != '/' || !is_path_text(route->rewrite[0]))
+		return config_error_value(c->t, rewrite, 0, route->rewrite[0],
+					  "expected how a path begins, such as /api/, or ~REGEX");
+	return 0;
+}
+
+static int set_changes(const struct checker *c, uint32_t number, struct config_route *route)
+{
+	int r = split_fields(route->add_headers, route->n_add_headers, &route->add_fields);
+
+	return r < 0 ? r : set_rewrite(c, number, route);
 }
 
 /* ---- routes that nothing is left for ------------------------------------------------------- */
@@ -379,7 +509,8 @@ static int check_route(const struct checker *c, uint32_t number, struct config_r
 	if ((r = set_action(c, number, route)) < 0 || (r = check_unlimited(c, number, route)) < 0 ||
 	    (r = check_body(c, number, route)) < 0)
 		return r;
-	return set_match(c, number, route);
+	r = set_match(c, number, route);
+	return r < 0 ? r : set_changes(c, number, route);
 }
 
 static int check_all(const struct checker *c)
@@ -420,4 +551,7 @@ void config_route_done(struct config_route *route)
 	regex_free(route->path_regex);
 	free(route->match_fields);
 	free(route->networks);
+	free(route->splits);
+	regex_free(route->rewrite_regex);
+	free(route->add_fields);
 }

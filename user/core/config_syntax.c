@@ -4,6 +4,7 @@
 #include "base/address.h"
 #include "base/ip_prefix.h"
 #include "proto/http1_head.h"
+#include "proto/origin.h"
 
 #include "base/parse.h"
 
@@ -114,11 +115,56 @@ static bool is_field_value(const char *text)
 	return true;
 }
 
+/* What the handshake, the hop and the framing need is the gateway's own. */
+static bool is_reserved(struct slice name)
+{
+	static const struct slice websocket = SLICE_LITERAL("Sec-WebSocket-");
+	struct slice front = {name.ptr, MIN(name.len, websocket.len)};
+
+	return http1_is_hop_by_hop(name) || slice_equal_nocase(front, websocket) ||
+	       slice_equal_nocase(name, SLICE_LITERAL("Host")) ||
+	       slice_equal_nocase(name, SLICE_LITERAL("Content-Length"));
+}
+
 bool config_is_match_field(const char *text)
 {
 	struct slice name = {text, strcspn(text, ":")};
 
 	return http1_is_token(name) && is_field_value(text);
+}
+
+bool config_is_added_field(const char *text)
+{
+	struct slice name = {text, strcspn(text, ":")};
+
+	return text[name.len] == ':' && config_is_match_field(text) && !is_reserved(name);
+}
+
+bool config_is_removed_field(const char *text)
+{
+	return config_is_token(text) && !is_reserved(slice_from_str(text));
+}
+
+bool config_is_origin(const char *text)
+{
+	return origin_is_pattern(slice_from_str(text));
+}
+
+bool config_is_split(const char *text)
+{
+	size_t name = strspn(text, ALPHANUMERIC "_.-"), blanks = strspn(text + name, " ");
+	size_t digits = strspn(text + name + blanks, "0123456789");
+
+	return name > 0 && blanks > 0 && digits > 0 && text[name + blanks + digits] == '\0';
+}
+
+bool config_is_split_key(const char *text)
+{
+	static const char header[] = "header:";
+
+	if (strncmp(text, header, sizeof(header) - 1) == 0)
+		return config_is_token(text + sizeof(header) - 1);
+	return strcmp(text, "random") == 0 || strcmp(text, "source") == 0;
 }
 
 bool config_is_network(const char *text)

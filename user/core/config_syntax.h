@@ -21,6 +21,16 @@ bool config_is_health_host(const char *text);
 bool config_is_token(const char *text);
 /** config_is_match_field() - "Name" or "Name: value" */
 bool config_is_match_field(const char *text);
+/** config_is_added_field() - "Name: value", not hop-by-hop nor of the handshake */
+bool config_is_added_field(const char *text);
+/** config_is_removed_field() - a name, likewise */
+bool config_is_removed_field(const char *text);
+/** config_is_origin() - see origin_is_pattern() */
+bool config_is_origin(const char *text);
+/** config_is_split() - "CLUSTER WEIGHT" */
+bool config_is_split(const char *text);
+/** config_is_split_key() - "random", "source" or "header:NAME" */
+bool config_is_split_key(const char *text);
 /** config_is_network() - an address, or one with the bits of its network behind it */
 bool config_is_network(const char *text);
 /** config_is_media_type() - "type/subtype" with or without parameters, fit for a header field */

@@ -81,6 +81,7 @@
 	X(EWS_MESSAGE_SIZE, "message_too_large", 0, 1009, "message over max_message")              \
 	/* what the gateway decides */                                                             \
 	X(EGW_NO_ROUTE, "no_route", 404, 0, "no route matches")                                    \
+	X(EGW_ORIGIN, "origin", 403, 0, "the page's origin is not allowed here")                   \
 	X(EGW_HANDSHAKE_TIMEOUT, "handshake_timeout", 408, 0, "handshake not finished in time")    \
 	X(EGW_IDLE, "tunnel_timeout", 0, 1001, "no traffic for tunnel_timeout")                    \
 	X(EGW_DURATION, "max_connection_duration", 0, 1001,                                        \

@@ -58,6 +58,13 @@ struct ws_upgraded {
 int ws_handshake_check_response(const struct http1_head *head, const char key[WS_KEY_LEN],
 				const struct ws_upgrade *upgrade, struct ws_upgraded *ret_upgraded);
 
+/* What becomes of a request on its way. */
+struct ws_forward {
+	struct slice path;           /* instead of the target's; ptr is NULL if that stays */
+	const struct slice *dropped; /* names of fields that are not passed on */
+	size_t n_dropped;
+};
+
 /**
  * ws_handshake_write_forward() - the request head that a proxy sends to an endpoint
  *
@@ -65,12 +72,15 @@ int ws_handshake_check_response(const struct http1_head *head, const char key[WS
  * authority as Host if it had one, less Content-Length (0) and hop-by-hop fields: those of RFC
  * 9110 s7.6.1 and those that Connection names, never Host nor Sec-WebSocket-*, which the handshake
  * needs. (Cookie or Authorization go if they are named: a client that may name them may as well
- * leave them out, and the RFC says MUST.) At the end "Connection: Upgrade", "Upgrade: websocket"
- * and @extra, which no Connection can take away.
- * @extra: complete "Name: value\r\n" lines to append; may be empty
+ * leave them out, and the RFC says MUST.) At the end "Connection: Upgrade" and "Upgrade:
+ * websocket".
+ *
+ * The empty line is the caller's: behind more fields, if there are any, which no Connection can
+ * take away.
+ * @changes: may be NULL
  */
 void ws_handshake_write_forward(struct text_writer *w, const struct http1_head *head,
-				struct slice extra);
+				const struct ws_forward *changes);
 
 /**
  * ws_handshake_write_forward_response() - the 101 that a proxy passes to the client, by the same

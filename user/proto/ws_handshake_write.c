@@ -79,23 +79,28 @@ static bool is_passed(const struct http1_head *head, size_t i, const struct fiel
 	       !slice_equal_nocase(name, SLICE_LITERAL("Content-Length"));
 }
 
-static void put_origin_form(struct text_writer *w, const struct http1_head *head)
+static void put_origin_form(struct text_writer *w, const struct http1_head *head, struct slice path)
 {
 	const char *query = memchr(head->target.ptr, '?', head->target.len);
 
-	text_put_slice(w, head->path);
+	text_put_slice(w, path.ptr ? path : head->path);
 	if (query)
 		text_put(w, query, (size_t)(head->target.ptr + head->target.len - query));
 }
 
 void ws_handshake_write_forward(struct text_writer *w, const struct http1_head *head,
-				struct slice extra)
+				const struct ws_forward *changes)
 {
+	static const struct ws_forward none;
 	struct field_set dropped = nominated(head);
+
+	changes = changes ? changes : &none;
+	for (size_t i = 0; i < changes->n_dropped; i++)
+		add_named(head, changes->dropped[i], &dropped);
 
 	text_put_slice(w, head->method);
 	text_put(w, " ", 1);
-	put_origin_form(w, head);
+	put_origin_form(w, head, changes->path);
 	text_put_str(w, " HTTP/1.1\r\n");
 	for (size_t i = 0; i < head->n_fields; i++) {
 		const struct http1_field *field = &head->fields[i];
@@ -106,8 +111,6 @@ void ws_handshake_write_forward(struct text_writer *w, const struct http1_head *
 			put_field(w, field->name, is_host ? head->host : field->value);
 	}
 	put_upgrade(w);
-	text_put_slice(w, extra);
-	text_put_slice(w, crlf);
 }
 
 void ws_handshake_write_forward_response(struct text_writer *w, const struct http1_head *head)

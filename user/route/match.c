@@ -120,7 +120,7 @@ static bool is_dot_segment(const char *s, const char *end)
 	return dots > 0 && (s == end || separator_len(s, end) > 0);
 }
 
-static bool has_dot_segment(struct slice path)
+bool match_has_dot_segment(struct slice path)
 {
 	const char *s = path.ptr, *end = path.ptr + path.len;
 
@@ -255,7 +255,7 @@ ssize_t matcher_find(struct matcher *m, const struct http1_head *head,
 	char host[HOST_MAX];
 	struct search s = {.head = head, .source = source, .best = PATH_INDEX_NONE};
 
-	if (has_dot_segment(head->path))
+	if (match_has_dot_segment(head->path))
 		return -1;
 	s.host = host_of(head, host);
 	if (s.host.len > 0)

@@ -42,6 +42,8 @@ void matcher_free(struct matcher *matcher);
 ssize_t matcher_find(struct matcher *matcher, const struct http1_head *head,
 		     const struct sockaddr *source);
 
+/** match_has_dot_segment() - whether @path has a "." or ".." segment, in whatever disguise */
+bool match_has_dot_segment(struct slice path);
 /** match_conditions_hold() - headers, subprotocol and source of @route; not host and path */
 bool match_conditions_hold(const struct config_route *route, const struct http1_head *head,
 			   const struct sockaddr *source);

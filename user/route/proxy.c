@@ -9,6 +9,7 @@
 #include "core/worker.h"
 #include "proto/ws_handshake.h"
 #include "route/cluster.h"
+#include "route/forward.h"
 #include "route/routing.h"
 
 #include <netinet/tcp.h>
@@ -417,11 +418,13 @@ static int keep_request(struct connection *c, struct proxy *p,
 			const struct handshake_request *request)
 {
 	struct text_writer w;
+	int error;
 
 	text_writer_init(&w, worker_scratch_out(c->worker), WORKER_SCRATCH_OUT);
-	ws_handshake_write_forward(&w, request->head, (struct slice){"", 0});
-	if (w.is_truncated)
-		return -EHTTP_HEAD_LARGE;
+	error = forward_write(c->route, c->config->limits.max_target_bytes, &c->source.sa,
+			      request->head, &w);
+	if (error < 0)
+		return error;
 	if (byte_queue_append(&p->request, w.buf, w.len) < 0 ||
 	    byte_queue_append(&p->early, request->early.ptr, request->early.len) < 0)
 		return -EGW_MEMORY;

@@ -3,9 +3,11 @@
 
 #include "core/connection.h"
 #include "core/worker.h"
+#include "proto/origin.h"
 #include "route/echo.h"
 #include "route/proxy.h"
 #include "route/respond.h"
+#include "route/split.h"
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -65,7 +67,7 @@ static int set_up_routes(struct routing *r, const struct routing *previous)
 		route->stats = before ? stats_ref(before->stats) : stats_new();
 		if (!route->stats)
 			return -ENOMEM;
-		if (config->action == CONFIG_ACTION_PROXY)
+		if (config->cluster)
 			route->cluster = &r->clusters[config->cluster - r->config->clusters];
 		error = hash_table_insert(&r->routes_by_name, &route->by_name,
 					  name_hash(r, config->name));
@@ -174,6 +176,34 @@ static void on_end(struct connection *c)
 		cluster_release(c->endpoint_state);
 }
 
+/* RFC 6455 s4.2.2, s10.2: a page of another origin is told 403. Who sends no Origin is no browser,
+ * and could send any. */
+static bool is_origin_allowed(const struct config_route *route, const struct http1_head *head)
+{
+	static const struct slice name = SLICE_LITERAL("Origin");
+	const struct http1_field *field = http1_find(head, name);
+
+	if (route->n_origins == 0 || !field)
+		return true;
+	if (http1_find_next(head, field))
+		return false;
+	for (size_t i = 0; i < route->n_origins; i++) {
+		if (origin_matches(slice_from_str(route->origins[i]), field->value))
+			return true;
+	}
+	return false;
+}
+
+static struct cluster *choose_cluster(const struct connection *c, const struct http1_head *head)
+{
+	const struct routing *r = routing_of(c->generation);
+	const struct route *route = c->route_state;
+
+	if (route->cluster)
+		return route->cluster;
+	return &r->clusters[split_choose(route->config, head, &c->source.sa) - r->config->clusters];
+}
+
 void routing_on_request(struct connection *c, const struct handshake_request *request)
 {
 	struct route *route;
@@ -187,9 +217,13 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
 	count_on(c, route);
 	c->on_end = on_end;
 	atomic_fetch_add_explicit(&route->stats->n_accepted, 1, memory_order_relaxed);
+	if (!is_origin_allowed(route->config, request->head)) {
+		connection_refuse(c, EGW_ORIGIN);
+		return;
+	}
 	switch (route->config->action) {
 	case CONFIG_ACTION_PROXY:
-		proxy_begin(c, route->cluster, request);
+		proxy_begin(c, choose_cluster(c, request->head), request);
 		break;
 	case CONFIG_ACTION_ECHO:
 		echo_begin(c, request);

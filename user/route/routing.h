@@ -27,7 +27,7 @@ struct route_stats {
 struct route {
 	struct hash_node by_name; /* in its routing */
 	const struct config_route *config;
-	struct cluster *cluster;   /* PROXY */
+	struct cluster *cluster;   /* PROXY without split */
 	struct route_stats *stats; /* one reference */
 };
 

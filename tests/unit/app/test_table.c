@@ -43,6 +43,8 @@ static void format__what_is_missing(void **state)
 	expect_format(json_null(), COLUMN_TEXT, "-");
 	expect_format(json_string(""), COLUMN_TEXT, "-");
 	expect_format(json_true(), COLUMN_TEXT, "yes");
+	expect_format(json_array(), COLUMN_TEXT, "-");
+	expect_format(json_pack("[s,s]", "a: 1", "b"), COLUMN_TEXT, "a: 1, b");
 	table_format(NULL, COLUMN_NUMBER, (char[8]){0}, 8);
 }
 

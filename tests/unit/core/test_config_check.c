@@ -11,10 +11,12 @@ static void load__refuses_missing_sections_and_actions(void **state)
 	    {"", "f: no listener: expected listener NAME { listen = {\"0.0.0.0:8080\"} }"},
 	    {LISTENER "cluster c { }", "f:2: cluster \"c\": no endpoint: expected endpoint NAME { "
 				       "address = \"127.0.0.1:9000\" }"},
-	    {LISTENER "route r { }", "f:2: route \"r\": no action: expected proxy = CLUSTER, echo "
-				     "= true or respond { }"},
+	    {LISTENER "route r { }",
+	     "f:2: route \"r\": no action: expected proxy = CLUSTER, split = "
+	     "{…}, echo = true or respond { }"},
 	    {LISTENER "route r { echo = false }",
-	     "f:2: route \"r\": no action: expected proxy = CLUSTER, echo = true or respond { }"},
+	     "f:2: route \"r\": no action: expected proxy = CLUSTER, split = {…}, echo = true or "
+	     "respond { }"},
 	};
 
 	assert_configs_fail(cases, ARRAY_SIZE(cases));
@@ -232,6 +234,123 @@ static void load__takes_matches_apart(void **state)
 	config_unref(config);
 }
 
+/* In a route with an action, unless the key is one. */
+static void assert_route_fails(const char *keys, const char *expected)
+{
+	char text[1024], full[1024];
+
+	snprintf(text, sizeof(text), LISTENER CLUSTER "route r {\n%s }", keys);
+	snprintf(full, sizeof(full), "f:4: route \"r\": %s", expected);
+	assert_config_fails(text, full);
+}
+
+static void load__refuses_wrong_splits(void **state)
+{
+	static const char *const cases[][2] = {
+	    {"split = {\"c 1\", \"d 1\"}", "split = \"d 1\": expected the name of a cluster"},
+	    {"split = {\"c\"}", "split = \"c\": expected CLUSTER WEIGHT"},
+	    {"split = {\"c 0\"}", "split = \"c 0\": expected a weight from 1 to 1000000"},
+	    {"split = {\"c 1000001\"}",
+	     "split = \"c 1000001\": expected a weight from 1 to 1000000"},
+	    {"split = {\"c -1\"}", "split = \"c -1\": expected CLUSTER WEIGHT"},
+	    {"split = {\"c 1\", \"c 2\"}", "split = \"c 2\": expected each cluster once"},
+	    {"proxy = c split = {\"c 1\"}",
+	     "split: expected one action, but proxy is on line 4 already"},
+	    {"split = {\"c 1\"} split_key = cookie",
+	     "split_key = \"cookie\": expected random, source or header:NAME"},
+	    {"split = {\"c 1\"} split_key = \"header:a b\"",
+	     "split_key = \"header:a b\": expected random, source or header:NAME"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_route_fails(cases[i][0], cases[i][1]);
+}
+
+static void load__refuses_wrong_rewrites(void **state)
+{
+	static const char *const cases[][2] = {
+	    {"proxy = c rewrite = {\"/a\"}", "rewrite = \"/a\": expected two values, FROM and TO"},
+	    {"proxy = c rewrite = {\"/a\", \"/b\", \"/c\"}",
+	     "rewrite = \"/a\": expected two values, FROM and TO"},
+	    {"proxy = c rewrite = {a, \"/b\"}",
+	     "rewrite = \"a\": expected how a path begins, such as /api/, or ~REGEX"},
+	    {"proxy = c rewrite = {\"/a\", \"/b c\"}",
+	     "rewrite = \"/b c\": expected a part of a path, without blanks, ? and #"},
+	    {"proxy = c rewrite = {\"/a\", \"/b\\r\\nX: y\"}",
+	     "rewrite = \"/b\\r\\nX: y\": expected a part of a path, without blanks, ? and #"},
+	    {"proxy = c rewrite = {\"~^/(a\", \"/\"}",
+	     "rewrite = \"~^/(a\": expected a regular expression: missing closing parenthesis at "
+	     "its character 5"},
+	    {"proxy = c rewrite = {\"~^/(a)\", \"/$2\"}",
+	     "rewrite = \"/$2\": expected only $$, $0, and up to $9 those of groups behind a $"},
+	    {"proxy = c rewrite = {\"~^/(a)\", \"/$\"}",
+	     "rewrite = \"/$\": expected only $$, $0, and up to $9 those of groups behind a $"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_route_fails(cases[i][0], cases[i][1]);
+	assert_config_loads(LISTENER CLUSTER
+			    "route r { proxy = c rewrite = {\"~^/(a)\", \"/$1$0$$\"} }");
+	assert_config_loads(LISTENER CLUSTER "route r { proxy = c rewrite = {\"/a\", \"\"} }");
+}
+
+/* RFC 6455 s4.2.2, RFC 9110 s7.6.1: what these fields say is the gateway's to say. */
+static void load__refuses_headers_of_its_own(void **state)
+{
+	static const char *const names[] = {
+	    "Host",
+	    "Connection",
+	    "upgrade",
+	    "Sec-WebSocket-Key",
+	    "sec-websocket-protocol",
+	    "Trailer",
+	    "Keep-Alive",
+	    "Content-Length",
+	    "Transfer-Encoding",
+	};
+	static const char *const others[][2] = {
+	    {"add = {\"X-A\"}",
+	     "add = \"X-A\": expected NAME: VALUE, not a header of the handshake "
+	     "or the connection"},
+	    {"add = {\"X A: b\"}", "add = \"X A: b\": expected NAME: VALUE, not a header of the "
+				   "handshake or the connection"},
+	    {"add = {\"X-A: b\\nc\"}",
+	     "add = \"X-A: b\\nc\": expected NAME: VALUE, not a header of "
+	     "the handshake or the connection"},
+	    {"remove = {\"X-A: b\"}",
+	     "remove = \"X-A: b\": expected a header's name, not one of the "
+	     "handshake or the connection"},
+	};
+	char keys[256], expected[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(keys, sizeof(keys), "proxy = c headers { add = {\"%s: x\"} }", names[i]);
+		snprintf(expected, sizeof(expected),
+			 "headers: add = \"%s: x\": expected NAME: VALUE, not a header of the "
+			 "handshake or the connection",
+			 names[i]);
+		assert_route_fails(keys, expected);
+		snprintf(keys, sizeof(keys), "proxy = c headers { remove = {\"%s\"} }", names[i]);
+		snprintf(expected, sizeof(expected),
+			 "headers: remove = \"%s\": expected a header's name, not one of the "
+			 "handshake or the connection",
+			 names[i]);
+		assert_route_fails(keys, expected);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		snprintf(keys, sizeof(keys), "proxy = c headers { %s }", others[i][0]);
+		snprintf(expected, sizeof(expected), "headers: %s", others[i][1]);
+		assert_route_fails(keys, expected);
+	}
+}
+
+static void load__refuses_wrong_origins(void **state)
+{
+	assert_route_fails("echo = true origin = {\"a.example\"}",
+			   "origin = \"a.example\": expected https://HOST, https://HOST:PORT, "
+			   "https://*.HOST or null");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +364,10 @@ int main(void)
 	    cmocka_unit_test(load__refuses_a_route_that_nothing_is_left_for),
 	    cmocka_unit_test(load__refuses_wrong_matches),
 	    cmocka_unit_test(load__takes_matches_apart),
+	    cmocka_unit_test(load__refuses_wrong_splits),
+	    cmocka_unit_test(load__refuses_wrong_rewrites),
+	    cmocka_unit_test(load__refuses_headers_of_its_own),
+	    cmocka_unit_test(load__refuses_wrong_origins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

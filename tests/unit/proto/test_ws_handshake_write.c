@@ -18,7 +18,9 @@ static void assert_forwarded(const char *request, const char *extra, const char 
 	assert_int_equal(http1_request_parse(request, strlen(request), &limits, &head), 0);
 	assert_int_equal(ws_handshake_check_request(&head, &before), 0);
 	text_writer_init(&w, buf, sizeof(buf));
-	ws_handshake_write_forward(&w, &head, slice_from_str(extra));
+	ws_handshake_write_forward(&w, &head, NULL);
+	text_put_str(&w, extra);
+	text_put_str(&w, "\r\n");
 	assert_text(&w, want);
 	/* What we send is what we would accept, and changes nothing when it is sent on once more.
 	 */
@@ -26,7 +28,8 @@ static void assert_forwarded(const char *request, const char *extra, const char 
 	assert_int_equal(ws_handshake_check_request(&head, &after), 0);
 	assert_true(slice_equal(before.key, after.key));
 	text_writer_init(&w, again, sizeof(again));
-	ws_handshake_write_forward(&w, &head, (struct slice){"", 0});
+	ws_handshake_write_forward(&w, &head, NULL);
+	text_put_str(&w, "\r\n");
 	assert_int_equal(w.len, strlen(want));
 }
 
@@ -135,12 +138,33 @@ static void forward__says_when_it_does_not_fit(void **state)
 
 	assert_int_equal(http1_request_parse(request, sizeof(request) - 1, &limits, &head), 0);
 	text_writer_init(&w, buf, sizeof(buf));
-	ws_handshake_write_forward(&w, &head, (struct slice){"", 0});
+	ws_handshake_write_forward(&w, &head, NULL);
 	assert_false(w.is_truncated);
 	len = w.len;
 	text_writer_init(&w, buf, len - 1);
-	ws_handshake_write_forward(&w, &head, (struct slice){"", 0});
+	ws_handshake_write_forward(&w, &head, NULL);
 	assert_true(w.is_truncated);
+}
+
+static void forward__changes_what_it_is_told_to(void **state)
+{
+	static const char request[] =
+	    "GET http://h/a?b HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nCookie: c\r\n"
+	    "x-a: 2\r\nX-B: 3\r\n" CONN_LINE UPGRADE_LINE KEY_LINE VERSION_LINE "\r\n";
+	static const struct slice dropped[] = {SLICE_LITERAL("X-A"), SLICE_LITERAL("cookie"),
+					       SLICE_LITERAL("X-None")};
+	static const struct ws_forward changes = {.path = SLICE_LITERAL("/c/d"),
+						  .dropped = dropped,
+						  .n_dropped = ARRAY_SIZE(dropped)};
+	struct http1_head head;
+	struct text_writer w;
+	char buf[1024];
+
+	assert_int_equal(http1_request_parse(request, sizeof(request) - 1, &limits, &head), 0);
+	text_writer_init(&w, buf, sizeof(buf) - 1);
+	ws_handshake_write_forward(&w, &head, &changes);
+	assert_text(&w, "GET /c/d?b HTTP/1.1\r\nHost: h\r\nX-B: 3\r\n" KEY_LINE VERSION_LINE
+			    CONN_LINE UPGRADE_LINE);
 }
 
 static void forward_response__follows_the_same_rules(void **state)
@@ -304,6 +328,7 @@ int main(void)
 	    cmocka_unit_test(forward__keeps_what_the_handshake_needs),
 	    cmocka_unit_test(forward__turns_absolute_into_origin_form),
 	    cmocka_unit_test(forward__says_when_it_does_not_fit),
+	    cmocka_unit_test(forward__changes_what_it_is_told_to),
 	    cmocka_unit_test(forward_response__follows_the_same_rules),
 	    cmocka_unit_test(write_accept__is_a_good_answer),
 	    cmocka_unit_test(write_request__is_a_good_request),

@@ -41,6 +41,24 @@ static void format_duration(uint64_t ms, char *ret_text, size_t size)
 		snprintf(ret_text, size, "%llud%02lluh", s / 86400, s / 3600 % 24);
 }
 
+/* "a, b", as much as there is room for. */
+static void format_array(const json_t *array, char *ret_text, size_t size)
+{
+	size_t len = 0, i;
+	const json_t *element;
+
+	ret_text[0] = '\0';
+	json_array_foreach(array, i, element)
+	{
+		const char *text = json_string_value(element);
+
+		if (!text || len >= size)
+			break;
+		len +=
+		    (size_t)snprintf(ret_text + len, size - len, "%s%s", i > 0 ? ", " : "", text);
+	}
+}
+
 void table_format(const json_t *value, enum column_format format, char *ret_text, size_t size)
 {
 	uint64_t n = (uint64_t)json_integer_value(value);
@@ -53,6 +71,8 @@ void table_format(const json_t *value, enum column_format format, char *ret_text
 		snprintf(ret_text, size, "%llu", (unsigned long long)n);
 	else if (json_is_string(value) && *json_string_value(value))
 		snprintf(ret_text, size, "%s", json_string_value(value));
+	else if (json_array_size(value) > 0)
+		format_array(value, ret_text, size);
 	else if (json_is_boolean(value))
 		snprintf(ret_text, size, "%s", json_is_true(value) ? "yes" : "no");
 	else

@@ -174,23 +174,58 @@ static const char *action_name(enum config_action action)
 	return "?";
 }
 
+static json_t *texts_json(char *const *texts, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, json_string(texts[i]));
+	return array;
+}
+
+static const char *match_name(const struct config_route *config)
+{
+	if (!config->path)
+		return "any";
+	if (config->path_regex)
+		return "regex";
+	return config->path_is_prefix ? "prefix" : "exact";
+}
+
+/* What a route asks of requests beside host and path, and what it changes in them. */
+static void add_conditions(json_t *row, const struct config_route *config)
+{
+	json_object_set_new(row, "headers",
+			    texts_json(config->match_headers, config->n_match_headers));
+	json_object_set_new(row, "subprotocol",
+			    config->subprotocol ? json_string(config->subprotocol) : json_null());
+	json_object_set_new(row, "sources", texts_json(config->sources, config->n_sources));
+	json_object_set_new(row, "origins", texts_json(config->origins, config->n_origins));
+	json_object_set_new(row, "rewrite", texts_json(config->rewrite, config->n_rewrite));
+	json_object_set_new(row, "split", texts_json(config->split_texts, config->n_splits));
+	json_object_set_new(row, "split_key",
+			    config->n_splits ? json_string(config->split_key_text) : json_null());
+}
+
 static json_t *route_json(const struct route *route)
 {
 	const struct config_route *config = route->config;
-	const char *match = !config->path ? "any" : config->path_is_prefix ? "prefix" : "exact";
+	json_t *row;
 
-	return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name",
-			 config->name, "host", config->host, "path", config->path, "match", match,
-			 "action", action_name(config->action), "cluster",
-			 config->cluster ? config->cluster->name : NULL, "connections",
-			 json_u64(
-			     atomic_load_explicit(&route->stats->n_active, memory_order_relaxed)),
-			 "accepted",
-			 json_u64(
-			     atomic_load_explicit(&route->stats->n_accepted, memory_order_relaxed)),
-			 "tunnel_timeout_ms", json_u64(config->tunnel_timeout_ms), "max_frame",
-			 json_u64(config->max_frame_bytes), "max_message",
-			 json_u64(config->max_message_bytes));
+	row =
+	    json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name",
+		      config->name, "host", config->host, "path", config->path, "match",
+		      match_name(config), "action", action_name(config->action), "cluster",
+		      config->cluster ? config->cluster->name : NULL, "connections",
+		      json_u64(atomic_load_explicit(&route->stats->n_active, memory_order_relaxed)),
+		      "accepted",
+		      json_u64(
+			  atomic_load_explicit(&route->stats->n_accepted, memory_order_relaxed)),
+		      "tunnel_timeout_ms", json_u64(config->tunnel_timeout_ms), "max_frame",
+		      json_u64(config->max_frame_bytes), "max_message",
+		      json_u64(config->max_message_bytes));
+	add_conditions(row, config);
+	return row;
 }
 
 void command_show_routes(struct control_call *call, const struct command_args *args)
