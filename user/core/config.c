@@ -28,7 +28,7 @@ static int load(const char *file, const char *data, size_t len, struct config **
 	atomic_init(&config->refs, 1);
 	if ((r = config_text_parse(file, data, len, error, &text)) < 0 ||
 	    (r = config_resolve(&text, &places)) < 0 ||
-	    (r = config_confuse_parse(&text, &root)) < 0 ||
+	    (r = config_confuse_parse(&text, places, &root)) < 0 ||
 	    (r = config_build(&text, root, places, config)) < 0 ||
 	    (r = config_check(&text, places, config)) < 0)
 		return r;

@@ -11,21 +11,73 @@ static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- options ------------------------------------------------------------------------------- */
 
-/* Keys, sections, and the end; @all has those of the sections inside, which come later. */
-static cfg_opt_t *new_options(const struct config_section *section, cfg_opt_t *const *all)
+/*
+ * What stands anywhere in the text. libconfuse copies all options of a section for each that it
+ * meets, 136 bytes and a name for each option: with only those in use, a file of many routes takes
+ * a fraction of the memory and of the time.
+ */
+struct usage {
+	bool *keys;     /* of all sections one after the other */
+	bool *sections; /* by their place in the table */
+};
+
+static void usage_done(struct usage *usage)
 {
+	free(usage->keys);
+	free(usage->sections);
+}
+
+/* Where the keys of @section begin. */
+static size_t first_key(const struct config_section *section)
+{
+	size_t n = 0;
+
+	for (const struct config_section *s = config_sections; s != section; s++)
+		n += s->n_keys;
+	return n;
+}
+
+static int usage_init(struct usage *usage, const struct config_text *t,
+		      const struct config_place *places)
+{
+	size_t n_keys = first_key(config_sections + config_n_sections);
+
+	usage->keys = calloc(n_keys, sizeof(*usage->keys));
+	usage->sections = calloc(config_n_sections, sizeof(*usage->sections));
+	if (!usage->keys || !usage->sections)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < t->n_statements; i++) {
+		const struct config_section *section = places[i].section;
+
+		if (places[i].key)
+			usage->keys[first_key(section) + (size_t)(places[i].key - section->keys)] =
+			    true;
+		else
+			usage->sections[section - config_sections] = true;
+	}
+	return 0;
+}
+
+/* Keys, sections, and the end; @all has those of the sections inside, which come later. */
+static cfg_opt_t *new_options(const struct usage *usage, const struct config_section *section,
+			      cfg_opt_t *const *all)
+{
+	const bool *is_key_used = usage->keys + first_key(section);
 	cfg_opt_t *options = calloc(section->n_keys + config_n_sections + 1, sizeof(*options));
 	size_t n = 0;
 
 	if (!options)
 		return NULL;
 	/* An option that is a list takes one value without braces, too; types are checked later. */
-	for (size_t i = 0; i < section->n_keys; i++)
-		options[n++] = (cfg_opt_t)CFG_STR_LIST(section->keys[i].name, NULL, CFGF_NODEFAULT);
+	for (size_t i = 0; i < section->n_keys; i++) {
+		if (is_key_used[i])
+			options[n++] =
+			    (cfg_opt_t)CFG_STR_LIST(section->keys[i].name, NULL, CFGF_NODEFAULT);
+	}
 	for (size_t i = 1; i < config_n_sections; i++) {
 		const struct config_section *child = &config_sections[i];
 
-		if (child->parent == section)
+		if (child->parent == section && usage->sections[i])
 			options[n++] = (cfg_opt_t)CFG_SEC(child->name, all[i], CFGF_MULTI);
 	}
 	options[n] = (cfg_opt_t)CFG_END();
@@ -40,12 +92,12 @@ static void free_options(cfg_opt_t **all)
 }
 
 /* The options of every section, in the order of the table; libconfuse copies those of the file. */
-static cfg_opt_t **new_all_options(void)
+static cfg_opt_t **new_all_options(const struct usage *usage)
 {
 	cfg_opt_t **all = calloc(config_n_sections, sizeof(cfg_opt_t *));
 
 	for (size_t i = config_n_sections; all && i-- > 0;) {
-		all[i] = new_options(&config_sections[i], all);
+		all[i] = new_options(usage, &config_sections[i], all);
 		if (!all[i]) {
 			free_options(all);
 			return NULL;
@@ -105,9 +157,10 @@ static int parse_locked(cfg_t *root, const struct config_text *t)
 	return config_error_at(t, (uint32_t)root->line, 0, "libconfuse cannot read this");
 }
 
-static cfg_t *new_root(void)
+static cfg_t *new_root(const struct config_text *t, const struct config_place *places)
 {
-	cfg_opt_t **all = new_all_options();
+	_cleanup_(usage_done) struct usage usage = {0};
+	cfg_opt_t **all = usage_init(&usage, t, places) == 0 ? new_all_options(&usage) : NULL;
 	cfg_t *root = all ? cfg_init(all[0], CFGF_NONE) : NULL;
 
 	if (all)
@@ -117,13 +170,14 @@ static cfg_t *new_root(void)
 	return root;
 }
 
-int config_confuse_parse(const struct config_text *t, cfg_t **ret_root)
+int config_confuse_parse(const struct config_text *t, const struct config_place *places,
+			 cfg_t **ret_root)
 {
 	cfg_t *root;
 	int r = -ENOMEM;
 
 	pthread_mutex_lock(&confuse_lock);
-	root = new_root();
+	root = new_root(t, places);
 	if (root)
 		r = parse_locked(root, t);
 	pthread_mutex_unlock(&confuse_lock);
