@@ -128,7 +128,7 @@ def run_client(rng, daemon):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_everything_is_accounted_for(sluiced, workers):
     print(f"SEED={SEED}")
-    limits = "limits { close_timeout = 300ms  handshake_timeout = 500ms  stop_timeout = 5s }\n"
+    limits = "limits { close_timeout = 300ms  handshake_timeout = 500ms }\n"
     with ChaoticEndpoint(SEED) as endpoint:
         daemon = sluiced(
             f"worker {{ count = {workers} }}\n"

@@ -39,8 +39,8 @@ BROKEN = {
         2,
         ["max_connections"],
     ),
-    "duration-without-unit": ("limits {\n  stop_timeout = 5\n}\n", 2, ["stop_timeout", "5"]),
-    "duration-with-odd-unit": ("limits {\n  stop_timeout = 5y\n}\n", 2, ["stop_timeout", "5y"]),
+    "duration-without-unit": ("drain {\n  drain_time = 5\n}\n", 2, ["drain_time", "5"]),
+    "duration-with-odd-unit": ("drain {\n  drain_time = 5y\n}\n", 2, ["drain_time", "5y"]),
     "size-with-odd-unit": ("limits {\n  max_head_bytes = 5tb\n}\n", 2, ["max_head_bytes", "5tb"]),
     "size-of-zero": ("limits {\n  max_head_bytes = 0\n}\n", 2, ["max_head_bytes"]),
     "boolean-neither": (
@@ -175,8 +175,9 @@ GOOD = {
         log { level = debug  format = json  rate = 1000  access = "-" }
         limits {
           max_connections = 1000  max_head_bytes = 16kb  max_target_bytes = 8kb  max_headers = 100
-          message_memory = 64mb  handshake_timeout = 10s  close_timeout = 5s  stop_timeout = 30s
+          message_memory = 64mb  handshake_timeout = 10s  close_timeout = 5s
         }
+        drain { drain_time = 10s  conn_evict_rate = 500  hard_stop_after = 1m }
         listener public { listen = {"0.0.0.0:8080", "[::]:8080", "unix:/run/s.sock"}  backlog = 99 }
         cluster game {
           balance = least_conn

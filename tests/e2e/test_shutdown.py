@@ -10,7 +10,7 @@ from lib import env, ws_raw
 from lib.daemon import ECHO_CONFIG, assert_no_sanitizer_report, proxy_config
 from lib.endpoint import RawEndpoint, tunnel
 
-CONFIG = "limits { close_timeout = 1s  stop_timeout = 3s }\n"
+CONFIG = "limits { close_timeout = 1s }\ndrain { hard_stop_after = 3s }\n"
 
 
 def terminate(daemon, number=signal.SIGTERM):

@@ -9,7 +9,7 @@ import pytest
 from lib import env, ws_raw
 from lib.daemon import ECHO_CONFIG
 
-CONFIG = "limits { close_timeout = 60s  stop_timeout = 60s }\n" + ECHO_CONFIG
+CONFIG = "limits { close_timeout = 60s }\ndrain { hard_stop_after = 60s }\n" + ECHO_CONFIG
 
 
 def is_refused(address):

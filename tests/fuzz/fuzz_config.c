@@ -92,7 +92,7 @@ static void check_tree(const struct config *config)
 	CHECK(config->limits.max_target_bytes >= 64 &&
 	      config->limits.max_target_bytes <= config->limits.max_head_bytes);
 	CHECK(config->limits.max_headers >= 1 && config->limits.max_headers <= 128);
-	CHECK(config->limits.stop_timeout_ms >= 100);
+	CHECK(config->drain.hard_stop_ms >= 100);
 	check_listeners(config);
 	check_clusters(config);
 	for (size_t i = 0; i < config->n_routes; i++)

@@ -188,8 +188,12 @@ struct config {
 		uint64_t message_memory_bytes; /* all messages being assembled, whole process */
 		uint64_t handshake_timeout_ms; /* from accept to a complete request head */
 		uint64_t close_timeout_ms;     /* from our Close or FIN to the peer's */
-		uint64_t stop_timeout_ms;      /* from SIGTERM to exit at the latest */
 	} limits;
+	struct {
+		uint64_t time_ms;      /* over which a drain is spread */
+		uint32_t rate_per_s;   /* connections closed, whole process; 0 = no limit */
+		uint64_t hard_stop_ms; /* after time_ms */
+	} drain;
 	struct config_listener *listeners;
 	size_t n_listeners;
 	struct config_cluster *clusters;

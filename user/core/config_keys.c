@@ -210,15 +210,42 @@ static const struct config_key limits_keys[] = {
 	FIELD(struct config, limits.close_timeout_ms),
 	.help = "Time that a peer has to answer a Close frame, or the end of a stream.",
     },
+};
+
+static const struct config_key drain_keys[] = {
     {
-	.name = "stop_timeout",
+	.name = "drain_time",
 	.type = CONFIG_DURATION,
-	.fallback = "10s",
+	.fallback = "0",
+	.zero = "as fast as conn_evict_rate allows",
 	.min = SECOND / 10,
-	.max = 1 * HOUR,
+	.max = 7 * DAY,
 	.is_reloadable = true,
-	FIELD(struct config, limits.stop_timeout_ms),
-	.help = "Time from SIGTERM until the process exits, also with connections left.",
+	FIELD(struct config, drain.time_ms),
+	.help = "Time over which the closing of connections is spread evenly.",
+    },
+    {
+	.name = "conn_evict_rate",
+	.type = CONFIG_NUMBER,
+	.fallback = "1000",
+	.zero = "no limit",
+	.min = 1,
+	.max = 10000000,
+	.is_reloadable = true,
+	FIELD(struct config, drain.rate_per_s),
+	.help = "Connections closed in a second at most, by all workers together, each of which "
+		"has an equal share. Their clients come back at the same rate.",
+    },
+    {
+	.name = "hard_stop_after",
+	.type = CONFIG_DURATION,
+	.fallback = "30s",
+	.min = SECOND / 10,
+	.max = 7 * DAY,
+	.is_reloadable = true,
+	FIELD(struct config, drain.hard_stop_ms),
+	.help = "Time behind drain_time after which connections that are left are ended at once, "
+		"and the process exits if it was told to stop.",
     },
 };
 
@@ -814,6 +841,7 @@ enum {
 	SECTION_ADMIN,
 	SECTION_LOG,
 	SECTION_LIMITS,
+	SECTION_DRAIN,
 	SECTION_LISTENER,
 	SECTION_CLUSTER,
 	SECTION_EJECTION,
@@ -856,6 +884,15 @@ const struct config_section config_sections[N_SECTIONS] = {
 	    .parent = &config_sections[SECTION_FILE],
 	    KEYS(limits_keys),
 	    .help = "What peers may use at most, and how long they may take.",
+	},
+    [SECTION_DRAIN] =
+	{
+	    .name = "drain",
+	    .parent = &config_sections[SECTION_FILE],
+	    KEYS(drain_keys),
+	    .help =
+		"How connections are closed when the process stops, or when the operator drains "
+		"it, a route, a cluster or an endpoint: with 1001, each between two frames.",
 	},
     [SECTION_LISTENER] =
 	{

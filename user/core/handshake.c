@@ -45,6 +45,8 @@ static void dispatch(struct connection *c, const char *buf, size_t head_len, siz
 		connection_refuse(c, -error);
 	else if (c->worker->is_stopping)
 		connection_refuse(c, EGW_SHUTDOWN);
+	else if (atomic_load_explicit(&c->worker->shared->is_draining, memory_order_relaxed))
+		connection_refuse(c, EGW_DRAINING);
 	else if (c->is_over_limit)
 		connection_refuse(c, EGW_CONNECTIONS);
 	else

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/connection.h"
+#include "core/drain.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -296,6 +297,7 @@ int worker_new(unsigned int index, struct worker_shared *shared, struct generati
 	list_init(&w->connections);
 	list_init(&w->graveyard);
 	list_init(&w->accepting);
+	list_init(&w->drains);
 	hash_table_init(&w->by_id);
 	hash_key_random(&w->hash_key);
 	w->spare_fd = open_spare();
@@ -313,6 +315,8 @@ void worker_free(struct worker *w)
 	assert(!w->is_running);
 	if (w->loop) {
 		stop_accepting(w);
+		list_for_each_safe (node, &w->drains)
+			drain_free(container_of(node, struct drain, node));
 		work_queues_done(&w->work);
 		loop_clock_done(&w->clock);
 		ev_loop_destroy(w->loop);
@@ -397,12 +401,11 @@ int worker_call(struct worker *w, worker_call_fn *fn, void *arg)
 	return error;
 }
 
-static void stop_here(struct worker *w)
+/* For want of memory to do it at a pace. */
+static void close_all(struct worker *w, int error)
 {
-	const struct proto_error_info *info = proto_error_info(EGW_SHUTDOWN);
+	const struct proto_error_info *info = proto_error_info(error);
 
-	w->is_stopping = true;
-	stop_accepting(w);
 	/* One connection's end never ends another, so the next stays valid. */
 	list_for_each_safe (node, &w->connections) {
 		struct connection_link *link = container_of(node, struct connection_link, node);
@@ -411,8 +414,16 @@ static void stop_here(struct worker *w)
 		if (link->is_cursor)
 			continue;
 		c = container_of(link, struct connection, link);
-		c->ops->close(c, EGW_SHUTDOWN, info->close_code, slice_from_str(info->name));
+		c->ops->close(c, error, info->close_code, slice_from_str(info->name));
 	}
+}
+
+static void stop_here(struct worker *w)
+{
+	w->is_stopping = true;
+	stop_accepting(w);
+	if (drain_begin(w, w->stop_plan, clock_monotonic_ns()) < 0)
+		close_all(w, w->stop_plan->error);
 }
 
 static void kill_here(struct worker *w)
@@ -490,8 +501,10 @@ static void give_order(struct worker *w, enum worker_order order)
 	ev_async_send(w->loop, &w->on_order);
 }
 
-void worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg), void *arg)
+void worker_stop(struct worker *w, struct drain_plan *plan,
+		 void (*on_stopped)(struct worker *w, void *arg), void *arg)
 {
+	w->stop_plan = plan;
 	w->on_stopped = on_stopped;
 	w->on_stopped_arg = arg;
 	give_order(w, ORDER_STOP);
@@ -564,6 +577,12 @@ void worker_cursor_free(struct worker_cursor *cursor)
 		return;
 	list_remove(&cursor->link.node);
 	free(cursor);
+}
+
+void worker_cursor_rewind(struct worker *w, struct worker_cursor *cursor)
+{
+	list_remove(&cursor->link.node);
+	list_prepend(&w->connections, &cursor->link.node);
 }
 
 struct connection *worker_cursor_next(struct worker *w, struct worker_cursor *cursor)

@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 
 struct connection;
+struct drain_plan;
 
 /* What all workers of a process share; set up before the first one starts. */
 struct worker_shared {
@@ -35,7 +36,8 @@ struct worker_shared {
 	handshake_handler *on_request;
 	/* Brings a connection to its worker's new generation, if it can go there. */
 	void (*follow)(struct connection *c);
-	int access_log_fd; /* -1 = off */
+	int access_log_fd;       /* -1 = off */
+	atomic_bool is_draining; /* requests are refused; by any thread */
 };
 
 /* Kinds of ordinary work, in queues of their own (base/work_queue.h). */
@@ -63,6 +65,7 @@ struct worker {
 	struct conn_id_source *conn_ids;
 	struct conn_id_block conn_id_block;
 	handshake_handler *on_request;
+	struct list drains; /* struct drain, under way */
 	bool is_stopping;
 
 	/* private to worker.c */
@@ -81,6 +84,7 @@ struct worker {
 	struct work_item follow_more;
 	ev_async on_order;
 	ev_timer accept_pause, log_retry;
+	struct drain_plan *stop_plan; /* borrowed; of ORDER_STOP */
 	void (*on_stopped)(struct worker *w, void *arg);
 	void *on_stopped_arg;
 	uint8_t *scratch_in, *scratch_out;
@@ -101,11 +105,13 @@ DEFINE_CLEANUP(struct worker, worker_free)
 /** worker_start() - start the thread. Return: 0 or -errno */
 int worker_start(struct worker *w);
 /**
- * worker_stop() - any thread: stop accepting, close connections politely (1001), and leave the
+ * worker_stop() - any thread: stop accepting, close all connections as @plan says, and leave the
  * loop when the last one is gone
+ * @plan: borrowed until the worker is joined
  * @on_stopped: called on the worker's thread as its last act
  */
-void worker_stop(struct worker *w, void (*on_stopped)(struct worker *w, void *arg), void *arg);
+void worker_stop(struct worker *w, struct drain_plan *plan,
+		 void (*on_stopped)(struct worker *w, void *arg), void *arg);
 /** worker_kill() - any thread: end all connections at once and leave the loop */
 void worker_kill(struct worker *w);
 void worker_join(struct worker *w);
@@ -152,6 +158,8 @@ struct worker_cursor;
  */
 struct worker_cursor *worker_cursor_new(struct worker *w);
 void worker_cursor_free(struct worker_cursor *cursor);
+/** worker_cursor_rewind() - ahead of the first again */
+void worker_cursor_rewind(struct worker *w, struct worker_cursor *cursor);
 /** worker_cursor_next() - step over one connection. Return: it, or NULL at the end */
 struct connection *worker_cursor_next(struct worker *w, struct worker_cursor *cursor);
 

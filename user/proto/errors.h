@@ -90,6 +90,7 @@
 	X(EGW_CONNECTIONS, "too_many_connections", 503, 1013, "connection limit reached")          \
 	X(EGW_MEMORY, "out_of_memory", 503, 1013, "out of memory or over a memory limit")          \
 	X(EGW_SHUTDOWN, "shutdown", 503, 1001, "the gateway is stopping")                          \
+	X(EGW_DRAINING, "draining", 503, 1001, "being drained by the operator")                    \
 	X(EGW_ADMIN, "closed_by_operator", 503, 1001, "closed by the operator")                    \
 	X(EGW_INTERNAL, "internal_error", 500, 1011, "internal error")                             \
 	/* not errors: how a connection ended by itself */                                         \

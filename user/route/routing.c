@@ -214,6 +214,10 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
 		connection_refuse(c, EGW_NO_ROUTE);
 		return;
 	}
+	if (atomic_load_explicit(&route->stats->is_draining, memory_order_relaxed)) {
+		connection_refuse(c, EGW_DRAINING);
+		return;
+	}
 	count_on(c, route);
 	c->on_end = on_end;
 	atomic_fetch_add_explicit(&route->stats->n_accepted, 1, memory_order_relaxed);

@@ -22,6 +22,7 @@ struct route_stats {
 	atomic_uint refs;
 	_Atomic uint64_t n_active;   /* connections that matched and live */
 	_Atomic uint64_t n_accepted; /* that ever matched */
+	atomic_bool is_draining;     /* new requests are refused; by the main thread */
 };
 
 struct route {

@@ -11,13 +11,14 @@ from lib import env
 from lib.control import Control
 from lib.process import Process, run
 
-# What a test's configuration does not say itself. close_timeout and stop_timeout are short
+# What a test's configuration does not say itself. close_timeout and hard_stop_after are short
 # because some tests leave peers behind that never answer.
 _SECTIONS = {
     "worker": "worker {{ count = 1 }}",
     "admin": 'admin {{ control = "{dir}/control.sock" }}',
     "log": 'log {{ level = info  access = "{dir}/access.log" }}',
-    "limits": "limits {{ close_timeout = 2s  stop_timeout = 5s }}",
+    "limits": "limits {{ close_timeout = 2s }}",
+    "drain": "drain {{ hard_stop_after = 5s }}",
     "listener": 'listener public {{ listen = {{"127.0.0.1:0"}} }}',
 }
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/worker.h"
 
+#include "core/drain.h"
+
 #include "lib/worker_fixture.h"
 
 #define CONFIG "limits { close_timeout = 10m }\n" LISTENER "route r { echo = true }\n"
+
+static struct drain_plan at_once = {.refs = 1, .filter = {.path = -1}, .error = EGW_SHUTDOWN};
 
 static void nothing(struct worker *w, void *arg)
 {
@@ -27,7 +31,7 @@ static void stop__needs_no_room_in_the_mailbox(void **state)
 
 	worker_fixture_init(&f, CONFIG);
 	fill_mailbox(f.worker);
-	worker_stop(f.worker, note_stop, &has_stopped);
+	worker_stop(f.worker, &at_once, note_stop, &has_stopped);
 	assert_int_equal(worker_start(f.worker), 0);
 	worker_join(f.worker); /* or never */
 	assert_true(has_stopped);
@@ -48,7 +52,7 @@ static void kill__ends_what_a_stop_waits_for(void **state)
 	assert_true(send(fd, WORKER_FIXTURE_UPGRADE, sizeof(WORKER_FIXTURE_UPGRADE) - 1, 0) > 0);
 	worker_fixture_turn(&f);
 	assert_int_equal(c->state, CONNECTION_OPEN);
-	worker_stop(f.worker, note_stop, &has_stopped);
+	worker_stop(f.worker, &at_once, note_stop, &has_stopped);
 	worker_fixture_turn(&f);
 	assert_int_equal(c->state, CONNECTION_CLOSING); /* and so for close_timeout */
 	fill_mailbox(f.worker);

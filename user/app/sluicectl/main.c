@@ -28,6 +28,9 @@ static void print_usage(FILE *out)
 	      "  --path relay|splice|sockmap|hub|local  --source ADDRESS[/BITS]\n"
 	      "  --older DURATION  --idle DURATION  --conn ID\n"
 	      "Of `close`: --code CODE (default 1001)  --reason TEXT  --all\n"
+	      "Targets of `drain` and `undrain` (exactly one):\n"
+	      "  --route NAME  --cluster NAME  --cluster NAME --endpoint NAME  --all\n"
+	      "Of `drain`: --time DURATION  --rate CONNECTIONS-PER-SECOND  --no-wait\n"
 	      "\n"
 	      "Exit status: 0 done, 1 refused, 2 usage, 3 daemon not reachable.\n",
 	      out);
@@ -39,6 +42,9 @@ enum {
 	OPT_CODE,
 	OPT_REASON,
 	OPT_ALL,
+	OPT_TIME,
+	OPT_RATE,
+	OPT_NO_WAIT,
 };
 
 static const struct option options[] = {
@@ -58,12 +64,15 @@ static const struct option options[] = {
     {"code", required_argument, NULL, OPT_CODE},
     {"reason", required_argument, NULL, OPT_REASON},
     {"all", no_argument, NULL, OPT_ALL},
+    {"time", required_argument, NULL, OPT_TIME},
+    {"rate", required_argument, NULL, OPT_RATE},
+    {"no-wait", no_argument, NULL, OPT_NO_WAIT},
     {0},
 };
 
 struct command_line {
 	const char *socket;
-	bool is_json, has_filter, has_close;
+	bool is_json, has_filter, has_close, has_all, has_drain;
 	json_t *args;
 };
 
@@ -76,12 +85,23 @@ static int set_text(json_t *args, const char *key, const char *text)
 	return EXIT_USAGE_ERROR;
 }
 
+static int set_number(json_t *args, const char *key, const char *text)
+{
+	char *end;
+	long number = strtol(text, &end, 10);
+
+	if (*end || end == text) {
+		fprintf(stderr, "sluicectl: --%s %s: expected a number\n", key, text);
+		return EXIT_USAGE_ERROR;
+	}
+	json_object_set_new(args, key, json_integer(number));
+	return -1;
+}
+
 /* Return: -1 to go on, else an exit status. */
 static int parse_options(int argc, char **argv, struct command_line *ret)
 {
 	int option, index, status;
-	char *end;
-	long code;
 
 	while ((option = getopt_long(argc, argv, "s:jh", options, &index)) != -1) {
 		switch (option) {
@@ -105,13 +125,25 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 			break;
 		case OPT_CODE:
 			ret->has_close = true;
-			code = strtol(optarg, &end, 10);
-			if (*end || end == optarg) {
-				fprintf(stderr, "sluicectl: --code %s: expected a number\n",
-					optarg);
-				return EXIT_USAGE_ERROR;
-			}
-			json_object_set_new(ret->args, "code", json_integer(code));
+			status = set_number(ret->args, "code", optarg);
+			if (status >= 0)
+				return status;
+			break;
+		case OPT_RATE:
+			ret->has_drain = true;
+			status = set_number(ret->args, "rate", optarg);
+			if (status >= 0)
+				return status;
+			break;
+		case OPT_TIME:
+			ret->has_drain = true;
+			status = set_text(ret->args, "time", optarg);
+			if (status >= 0)
+				return status;
+			break;
+		case OPT_NO_WAIT:
+			ret->has_drain = true;
+			json_object_set_new(ret->args, "wait", json_false());
 			break;
 		case OPT_REASON:
 			ret->has_close = true;
@@ -120,7 +152,7 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 				return status;
 			break;
 		case OPT_ALL:
-			ret->has_close = true;
+			ret->has_all = true;
 			json_object_set_new(ret->args, "all", json_true());
 			break;
 		default:
@@ -177,11 +209,23 @@ static int check_arguments(const struct verb *verb, int argc, char **argv,
 		return usage_error(verb->words, "expected", verb->expected);
 	if (argc > 0 && !verb->take_words)
 		return usage_error(verb->words, "unexpected argument", argv[0]);
-	if (line->has_filter && !verb->takes_filter)
+	if (line->has_drain && !verb->takes_drain)
+		return usage_error(verb->words, "--time, --rate and --no-wait belong to", "drain");
+	if (line->has_all && !verb->takes_close && !verb->takes_target)
+		return usage_error(verb->words, "--all belongs to", "close");
+	if (line->has_filter && !verb->takes_filter && !verb->takes_target)
 		return usage_error(verb->words, "takes no filter, unlike", "show connections");
 	if (line->has_close && !verb->takes_close)
-		return usage_error(verb->words, "--code, --reason and --all belong to", "close");
+		return usage_error(verb->words, "--code and --reason belong to", "close");
 	return -1;
+}
+
+static int print_live(const json_t *data, void *arg)
+{
+	const struct verb *verb = arg;
+
+	verb->print(data);
+	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_REFUSED;
 }
 
 /* Joins the pages of a list; other data comes in one. */
@@ -199,7 +243,12 @@ static int collect(const json_t *data, void *arg)
 static int run(const struct verb *verb, const struct command_line *line)
 {
 	json_t *data = NULL;
-	int status = client_request(line->socket, verb->cmd, line->args, collect, &data);
+	int status;
+
+	if (verb->is_live && !line->is_json)
+		return client_request(line->socket, verb->cmd, line->args, print_live,
+				      (void *)verb);
+	status = client_request(line->socket, verb->cmd, line->args, collect, &data);
 
 	if (status == EXIT_DONE && line->is_json) {
 		json_dumpf(data, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);

@@ -261,6 +261,35 @@ static void print_closed(const json_t *data)
 	printf("%lld connection%s closing\n", n, n == 1 ? "" : "s");
 }
 
+static void print_target(const json_t *data)
+{
+	const char *name = json_string_value(json_object_get(data, "name"));
+
+	printf("%s%s%s: ", json_string_value(json_object_get(data, "scope")), *name ? " " : "",
+	       name);
+}
+
+static void print_drain(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		print_target(row);
+		printf("%lld of %lld connections left\n",
+		       (long long)json_integer_value(json_object_get(row, "left")),
+		       (long long)json_integer_value(json_object_get(row, "total")));
+	}
+}
+
+static void print_undrain(const json_t *data)
+{
+	print_target(data);
+	puts(json_is_true(json_object_get(data, "was_draining")) ? "takes connections again"
+								 : "was not drained");
+}
+
 const struct verb verbs[] = {
     {"status", "status", "the daemon, its listeners, paths and totals", .print = print_status},
     {"show connections", "show.connections", "connections, one a line", .takes_filter = true,
@@ -272,6 +301,10 @@ const struct verb verbs[] = {
     {"set endpoint", "set.endpoint", "let an endpoint have new connections, or none",
      .take_words = take_endpoint_words, .expected = "CLUSTER/NAME state ready|drain|maint",
      .print = print_endpoint},
+    {"drain", "drain", "close connections at a pace, and take no new ones", .takes_target = true,
+     .takes_drain = true, .is_live = true, .print = print_drain},
+    {"undrain", "undrain", "take new connections again", .takes_target = true,
+     .print = print_undrain},
     {"close", "close", "close connections politely (Close frame at a frame boundary)",
      .takes_conn = true, .takes_filter = true, .takes_close = true, .print = print_closed},
 };

@@ -12,6 +12,9 @@ struct verb {
 	bool takes_conn;   /* one connection id may follow */
 	bool takes_filter; /* --route and the like */
 	bool takes_close;  /* --code, --reason, --all */
+	bool takes_target; /* --route, --cluster, --endpoint, --all */
+	bool takes_drain;  /* --time, --rate, --no-wait */
+	bool is_live;      /* every page is printed when it comes */
 	/*
 	 * Words behind the verb, into @args; NULL = none. Return: false if they are not what
 	 * @expected says.

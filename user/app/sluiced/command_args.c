@@ -7,6 +7,9 @@
 #include "core/stats.h"
 #include "proto/control_message.h"
 
+#define DRAIN_TIME_MAX_MS (7ull * 24 * 3600 * 1000) /* as drain_time and conn_evict_rate */
+#define DRAIN_RATE_MAX    10000000
+
 typedef int argument_fn(const json_t *value, struct command_args *ret);
 
 static int copy_name(const json_t *value, char ret_name[CONFIG_NAME_MAX + 1])
@@ -120,6 +123,34 @@ static int parse_state(const json_t *value, struct command_args *ret)
 	return ret->has_state ? 0 : -EINVAL;
 }
 
+static int parse_time(const json_t *value, struct command_args *ret)
+{
+	uint64_t ms;
+
+	if (parse_duration(value, &ms) < 0 || ms > DRAIN_TIME_MAX_MS)
+		return -EINVAL;
+	ret->time_ms = ms;
+	ret->has_time = true;
+	return 0;
+}
+
+static int parse_rate(const json_t *value, struct command_args *ret)
+{
+	json_int_t rate = json_integer_value(value);
+
+	if (!json_is_integer(value) || rate < 0 || rate > DRAIN_RATE_MAX)
+		return -EINVAL;
+	ret->rate_per_s = (uint64_t)rate;
+	ret->has_rate = true;
+	return 0;
+}
+
+static int parse_wait(const json_t *value, struct command_args *ret)
+{
+	ret->is_without_wait = json_is_false(value);
+	return json_is_boolean(value) ? 0 : -EINVAL;
+}
+
 static const struct argument {
 	const char *name;
 	int group;
@@ -127,10 +158,10 @@ static const struct argument {
 	const char *expected;
 } argument_table[] = {
     {"conn", COMMAND_ARGS_FILTER, parse_conn, "a connection id of 13 characters"},
-    {"route", COMMAND_ARGS_FILTER, parse_route, "the name of a route"},
-    {"cluster", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT, parse_cluster,
+    {"route", COMMAND_ARGS_FILTER | COMMAND_ARGS_TARGET, parse_route, "the name of a route"},
+    {"cluster", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_cluster,
      "the name of a cluster"},
-    {"endpoint", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT, parse_endpoint,
+    {"endpoint", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_endpoint,
      "the name of an endpoint"},
     {"listener", COMMAND_ARGS_FILTER, parse_listener, "the name of a listener"},
     {"path", COMMAND_ARGS_FILTER, parse_path, "relay, splice, sockmap, hub or local"},
@@ -139,7 +170,10 @@ static const struct argument {
     {"idle", COMMAND_ARGS_FILTER, parse_idle, "a duration such as 30s"},
     {"code", COMMAND_ARGS_CLOSE, parse_code, "a close code that RFC 6455 allows, such as 1001"},
     {"reason", COMMAND_ARGS_CLOSE, parse_reason, "a text of at most 123 bytes"},
-    {"all", COMMAND_ARGS_CLOSE, parse_all, "true or false"},
+    {"all", COMMAND_ARGS_CLOSE | COMMAND_ARGS_TARGET, parse_all, "true or false"},
+    {"time", COMMAND_ARGS_DRAIN, parse_time, "a duration of at most 7d, such as 30s"},
+    {"rate", COMMAND_ARGS_DRAIN, parse_rate, "connections a second, up to 10000000; 0 = no limit"},
+    {"wait", COMMAND_ARGS_DRAIN, parse_wait, "true or false"},
     {"state", COMMAND_ARGS_ENDPOINT, parse_state, "ready, drain or maint"},
 };
 

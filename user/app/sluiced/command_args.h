@@ -13,6 +13,8 @@ enum command_arg_group {
 	    1 << 0, /* conn, route, cluster, endpoint, listener, path, source, older, idle */
 	COMMAND_ARGS_CLOSE = 1 << 1,    /* code, reason, all */
 	COMMAND_ARGS_ENDPOINT = 1 << 2, /* cluster and endpoint, which go into the filter; state */
+	COMMAND_ARGS_TARGET = 1 << 3,   /* route, cluster, endpoint, likewise; all */
+	COMMAND_ARGS_DRAIN = 1 << 4,    /* time, rate, wait */
 };
 
 struct command_args {
@@ -22,6 +24,8 @@ struct command_args {
 	char reason[WS_CONTROL_MAX - 1];
 	bool has_state;
 	enum endpoint_state state;
+	bool has_time, has_rate, is_without_wait;
+	uint64_t time_ms, rate_per_s;
 };
 
 /**

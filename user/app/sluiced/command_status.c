@@ -134,6 +134,14 @@ static json_t *loops_json(const struct gateway *g)
 	return array;
 }
 
+static const char *state_name(const struct gateway *g)
+{
+	if (g->is_stopping)
+		return "stopping";
+	return atomic_load_explicit(&g->shared.is_draining, memory_order_relaxed) ? "draining"
+										  : "running";
+}
+
 void command_status(struct control_call *call, const struct command_args *args)
 {
 	const struct gateway *g = control_call_gateway(call);
@@ -144,8 +152,8 @@ void command_status(struct control_call *call, const struct command_args *args)
 	data = json_pack("{s:s, s:s, s:i, s:o, s:i, s:s, s:o}", "version", sluice_version, "commit",
 			 sluice_commit, "pid", (int)getpid(), "uptime_s",
 			 json_u64((clock_monotonic_ns() - g->started_ns) / NS_PER_S), "workers",
-			 (int)g->shared.n_workers, "state", g->is_stopping ? "stopping" : "running",
-			 "max_connections", json_u64(g->shared.max_connections));
+			 (int)g->shared.n_workers, "state", state_name(g), "max_connections",
+			 json_u64(g->shared.max_connections));
 	json_object_set_new(data, "connections", connections_json(&stats));
 	json_object_set_new(data, "accepted", json_u64(stat_get(&stats.accepted)));
 	json_object_set_new(data, "refused", reasons_json(stats.refused));
@@ -154,6 +162,7 @@ void command_status(struct control_call *call, const struct command_args *args)
 	json_object_set_new(data, "access_log_dropped",
 			    json_u64(stat_get(&stats.access_log_dropped)));
 	json_object_set_new(data, "loops", loops_json(g));
+	json_object_set_new(data, "drains", drains_json(&g->drains));
 	json_object_set_new(data, "listeners", listeners_json(g->listeners));
 	json_object_set_new(data, "offload", offload_json());
 	control_finish(call, data);
@@ -210,6 +219,7 @@ static void add_conditions(json_t *row, const struct config_route *config)
 static json_t *route_json(const struct route *route)
 {
 	const struct config_route *config = route->config;
+	bool is_draining = atomic_load_explicit(&route->stats->is_draining, memory_order_relaxed);
 	json_t *row;
 
 	row =
@@ -224,6 +234,7 @@ static json_t *route_json(const struct route *route)
 		      "tunnel_timeout_ms", json_u64(config->tunnel_timeout_ms), "max_frame",
 		      json_u64(config->max_frame_bytes), "max_message",
 		      json_u64(config->max_message_bytes));
+	json_object_set_new(row, "state", json_string(is_draining ? "draining" : "ready"));
 	add_conditions(row, config);
 	return row;
 }

@@ -15,6 +15,8 @@ static const struct command {
     {"show.routes", 0, command_show_routes},
     {"show.clusters", 0, command_show_clusters},
     {"set.endpoint", COMMAND_ARGS_ENDPOINT, command_set_endpoint},
+    {"drain", COMMAND_ARGS_TARGET | COMMAND_ARGS_DRAIN, command_drain},
+    {"undrain", COMMAND_ARGS_TARGET, command_undrain},
     {"close", COMMAND_ARGS_FILTER | COMMAND_ARGS_CLOSE, command_close},
 };
 

@@ -15,4 +15,6 @@ void command_show_routes(struct control_call *call, const struct command_args *a
 void command_show_connections(struct control_call *call, const struct command_args *args);
 void command_show_clusters(struct control_call *call, const struct command_args *args);
 void command_set_endpoint(struct control_call *call, const struct command_args *args);
+void command_drain(struct control_call *call, const struct command_args *args);
+void command_undrain(struct control_call *call, const struct command_args *args);
 void command_close(struct control_call *call, const struct command_args *args);

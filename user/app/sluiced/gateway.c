@@ -54,8 +54,18 @@ static void stop_deadline_cb(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct gateway *g = container_of(timer, struct gateway, stop_deadline);
 
-	log_warning("stop_timeout passed: closing what is left");
+	log_warning("hard_stop_after has passed: closing what is left");
 	kill_workers(g);
+}
+
+/* In place: its one reference is the gateway's. */
+static void plan_stop(struct gateway *g)
+{
+	atomic_init(&g->stop_plan.refs, 1);
+	connection_filter_init(&g->stop_plan.filter);
+	g->stop_plan.time_ms = g->config->drain.time_ms;
+	g->stop_plan.rate_per_s = g->config->drain.rate_per_s;
+	g->stop_plan.error = EGW_SHUTDOWN;
 }
 
 static void begin_stop(struct gateway *g)
@@ -65,10 +75,14 @@ static void begin_stop(struct gateway *g)
 	g->is_stopping = true;
 	control_server_free(TAKE_PTR(g->control));
 	health_checker_free(TAKE_PTR(g->health));
-	ev_timer_set(&g->stop_deadline, (double)g->config->limits.stop_timeout_ms / 1000, 0);
+	drains_stop(&g->drains);
+	plan_stop(g);
+	/* The hard stop is here, and not in the plan: it must not depend on a worker's memory. */
+	ev_timer_set(&g->stop_deadline,
+		     (double)(g->config->drain.time_ms + g->config->drain.hard_stop_ms) / 1000, 0);
 	ev_timer_start(g->loop, &g->stop_deadline);
 	for (unsigned int i = 0; i < g->n_started; i++)
-		worker_stop(g->workers[i], on_worker_stopped, g);
+		worker_stop(g->workers[i], &g->stop_plan, on_worker_stopped, g);
 	leave_if_all_stopped(g);
 }
 
@@ -172,6 +186,7 @@ static int set_up_main_loop(struct gateway *g)
 	start_signal(g, &g->on_sigint, sigint_cb, SIGINT);
 	start_signal(g, &g->on_sighup, sighup_cb, SIGHUP);
 	ev_init(&g->stop_deadline, stop_deadline_cb);
+	drains_init(&g->drains, g);
 	signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
@@ -289,6 +304,7 @@ static void tear_down(struct gateway *g)
 	listener_set_free(g->listeners);
 	if (g->routing)
 		generation_unref(&g->routing->generation);
+	drains_done(&g->drains);
 	events_done();
 	if (g->loop)
 		ev_loop_destroy(g->loop);

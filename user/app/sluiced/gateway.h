@@ -4,9 +4,11 @@
  * its signals and control socket.
  */
 #pragma once
+#include "app/sluiced/drains.h"
 #include "base/mailbox.h"
 #include "base/std.h"
 #include "core/config.h"
+#include "core/drain.h"
 #include "core/listener.h"
 #include "core/worker.h"
 #include "route/routing.h"
@@ -27,7 +29,9 @@ struct gateway {
 	struct mailbox *mailbox; /* from the workers to the main thread */
 	struct control_server *control;
 	struct health_checker *health;
-	uint64_t started_ns; /* CLOCK_MONOTONIC */
+	struct drains drains;        /* by the operator */
+	struct drain_plan stop_plan; /* by SIGTERM */
+	uint64_t started_ns;         /* CLOCK_MONOTONIC */
 	bool is_stopping;
 	ev_io on_mail;
 	ev_signal on_sigterm, on_sigint, on_sighup;

@@ -24,7 +24,7 @@ static const char usage_text[] =
     "      --version       print version and commit\n"
     "  -h, --help          print this\n"
     "\n"
-    "Stops on SIGTERM or SIGINT: closes connections with 1001, within stop_timeout.\n"
+    "Stops on SIGTERM or SIGINT: closes connections with 1001, within hard_stop_after.\n"
     "See sluiced(8), sluice.conf(5), sluicectl(1).\n";
 
 enum {
