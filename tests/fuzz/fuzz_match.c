@@ -2,8 +2,9 @@
 /*
  * Any routes and any requests: what the index finds is what trying all routes in their order finds.
  *
- * Lines of text: "HOST PATH", where PATH may end in '*', and flags behind a second blank: h wants
- * header "H: 1", p wants subprotocol "p". Up to an empty line they are routes, behind it requests.
+ * Lines of text: "HOST PATH", where PATH may end in '*' or be "~REGEX", and flags behind a second
+ * blank: h wants header "H: 1", p wants subprotocol "p". Up to an empty line they are routes,
+ * behind it requests.
  */
 #include "lib/match_naive.h"
 
@@ -49,7 +50,12 @@ static struct config_route route_of(const struct line *line)
 
 	for (char *p = line->host; *p; p++)
 		*p = ascii_lower(*p);
-	if (is_path(line->path)) {
+	if (line->path[0] == '~') {
+		struct regex_error error;
+
+		if (regex_new(line->path + 1, &route.path_regex, &error) == 0)
+			route.path = line->path;
+	} else if (is_path(line->path)) {
 		route.path = line->path;
 		route.path_is_prefix = line->path[len - 1] == '*';
 		if (route.path_is_prefix)
@@ -103,5 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		try_request(matcher, &config, &line);
 	}
 	matcher_free(matcher);
+	for (size_t i = 0; i < config.n_routes; i++)
+		regex_free(routes[i].path_regex);
 	return 0;
 }

@@ -107,3 +107,17 @@ uint32_t regex_n_groups(const struct regex *regex)
 	(void)pcre2_pattern_info(regex->code, PCRE2_INFO_CAPTURECOUNT, &n);
 	return n;
 }
+
+struct slice regex_literal_prefix(const char *pattern)
+{
+	size_t len;
+
+	if (pattern[0] != '^' || strchr(pattern, '|'))
+		return (struct slice){"", 0};
+	pattern++;
+	len = strcspn(pattern, "\\^$.[]()?*+{}");
+	/* A quantifier may mean that the character in front is not there. */
+	if (len > 0 && pattern[len] && strchr("?*+{", pattern[len]))
+		len--;
+	return (struct slice){pattern, len};
+}

@@ -36,5 +36,11 @@ DEFINE_CLEANUP(struct regex, regex_free)
  */
 int regex_match(const struct regex *regex, struct slice text,
 		struct slice ret_groups[REGEX_GROUPS]);
+/**
+ * regex_literal_prefix() - what every text begins with that @pattern matches
+ *
+ * Return: a part of @pattern; empty for what has no "^" in front, or an alternative anywhere.
+ */
+struct slice regex_literal_prefix(const char *pattern);
 /** regex_n_groups() - groups that the pattern has, without the whole match */
 uint32_t regex_n_groups(const struct regex *regex);

@@ -163,7 +163,8 @@ struct config_route {
 /** config_route_is_conditional() - whether more than host and path decides on a request */
 static inline bool config_route_is_conditional(const struct config_route *route)
 {
-	return route->n_match_headers > 0 || route->subprotocol || route->n_sources > 0;
+	return route->path_regex || route->n_match_headers > 0 || route->subprotocol ||
+	       route->n_sources > 0;
 }
 
 struct config {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/path_index.h"
 
+#include "base/regex.h"
+
 /* ---- order --------------------------------------------------------------------------------- */
 
 static const char *host_of(const struct config_route *route)
@@ -8,21 +10,31 @@ static const char *host_of(const struct config_route *route)
 	return route->host ? route->host : "";
 }
 
-static const char *path_of(const struct config_route *route)
+static struct slice path_of(const struct config_route *route)
 {
-	return route->path ? route->path : "";
+	if (route->path_regex)
+		return regex_literal_prefix(route->path + 1);
+	return slice_from_str(route->path ? route->path : "");
 }
 
 static bool is_prefix(const struct config_route *route)
 {
-	return !route->path || route->path_is_prefix;
+	return !route->path || route->path_is_prefix || route->path_regex;
+}
+
+static int compare_slices(struct slice a, struct slice b)
+{
+	size_t len = MIN(a.len, b.len);
+	int order = len ? memcmp(a.ptr, b.ptr, len) : 0;
+
+	return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
 static int compare_keys(const struct config_route *a, const struct config_route *b)
 {
 	int order = strcmp(host_of(a), host_of(b));
 
-	return order ? order : strcmp(path_of(a), path_of(b));
+	return order ? order : compare_slices(path_of(a), path_of(b));
 }
 
 static int compare_routes(const void *a, const void *b, void *routes)
@@ -74,8 +86,8 @@ static uint32_t add_entry(struct path_index *index, uint32_t from)
 	const struct config_route *first = &routes[index->order[from]];
 	struct path_entry entry = {
 	    .host = host_of(first),
-	    .path = path_of(first),
-	    .path_len = (uint32_t)strlen(path_of(first)),
+	    .path = path_of(first).ptr,
+	    .path_len = (uint32_t)path_of(first).len,
 	    .exact = from,
 	    .prefix = from,
 	};
@@ -111,10 +123,8 @@ int path_index_init(struct path_index *index, const struct config *config)
 		path_index_done(index);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < config->n_routes; i++) {
-		if (!config->routes[i].path_regex)
-			index->order[index->n_routes++] = i;
-	}
+	for (uint32_t i = 0; i < config->n_routes; i++)
+		index->order[index->n_routes++] = i;
 	qsort_r(index->order, index->n_routes, sizeof(*index->order), compare_routes,
 		config->routes);
 	for (uint32_t i = 0; i < index->n_routes;)
@@ -131,19 +141,11 @@ void path_index_done(struct path_index *index)
 
 /* ---- looking up ---------------------------------------------------------------------------- */
 
-static int compare_texts(struct slice a, const char *b, size_t b_len)
-{
-	size_t len = MIN(a.len, b_len);
-	int order = len ? memcmp(a.ptr, b, len) : 0;
-
-	return order ? order : (a.len > b_len) - (a.len < b_len);
-}
-
 static int compare_with_entry(struct slice host, struct slice path, const struct path_entry *entry)
 {
-	int order = compare_texts(host, entry->host, strlen(entry->host));
+	int order = compare_slices(host, slice_from_str(entry->host));
 
-	return order ? order : compare_texts(path, entry->path, entry->path_len);
+	return order ? order : compare_slices(path, (struct slice){entry->path, entry->path_len});
 }
 
 static size_t common_len(struct slice path, const struct path_entry *entry)

@@ -21,7 +21,8 @@
  * in most cases is kept with each entry for itself and all its ancestors together: the first route
  * that takes any request that has come so far, and the first one that may.
  *
- * Routes whose path is a regular expression are not in here.
+ * A route whose path is a regular expression stands under what all that it matches begins with
+ * (regex_literal_prefix()), be it nothing; the expression is one more condition.
  */
 #pragma once
 #include "base/std.h"
@@ -31,7 +32,7 @@
 
 struct path_entry {
 	const char *host;  /* lower case; "" = any */
-	const char *path;  /* borrowed from the configuration, both */
+	const char *path;  /* path_len bytes; borrowed from the configuration, both */
 	uint32_t path_len; /* bytes */
 	uint32_t parent;   /* an entry, or PATH_INDEX_NONE */
 	/* Runs in order[]: routes for exactly this path, and routes for what begins with it. */

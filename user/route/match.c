@@ -10,39 +10,20 @@
 
 #define HOST_MAX 255 /* bytes; no route has a longer one */
 
-struct regex_route {
-	uint32_t route;
-	atomic_bool is_reported;
-};
-
 struct matcher {
 	const struct config *config;
 	struct path_index index;
-	struct regex_route *regexes; /* in the order of the file */
-	size_t n_regexes;
+	atomic_bool *is_reported; /* of each route, that its expression took too long */
 };
 
 /* What is known of one request on its way. */
 struct search {
 	const struct http1_head *head;
 	const struct sockaddr *source;
-	struct slice host; /* lower case, without port */
-	uint32_t best;     /* PATH_INDEX_NONE as long as there is none */
+	uint32_t best; /* PATH_INDEX_NONE as long as there is none */
 };
 
 /* ---- life ---------------------------------------------------------------------------------- */
-
-static int collect_regexes(struct matcher *m)
-{
-	m->regexes = calloc(MAX(m->config->n_routes, 1), sizeof(*m->regexes));
-	if (!m->regexes)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < m->config->n_routes; i++) {
-		if (m->config->routes[i].path_regex)
-			m->regexes[m->n_regexes++].route = i;
-	}
-	return 0;
-}
 
 int matcher_new(const struct config *config, struct matcher **ret_matcher)
 {
@@ -51,7 +32,8 @@ int matcher_new(const struct config *config, struct matcher **ret_matcher)
 
 	if (error == 0) {
 		m->config = config;
-		error = collect_regexes(m);
+		m->is_reported = calloc(MAX(config->n_routes, 1), sizeof(*m->is_reported));
+		error = m->is_reported ? 0 : -ENOMEM;
 	}
 	if (error < 0) {
 		matcher_free(m);
@@ -66,7 +48,7 @@ void matcher_free(struct matcher *m)
 	if (!m)
 		return;
 	path_index_done(&m->index);
-	free(m->regexes);
+	free(m->is_reported);
 	free(m);
 }
 
@@ -134,7 +116,7 @@ bool match_has_dot_segment(struct slice path)
 	return false;
 }
 
-/* What is no host of a route's becomes empty, which is none. */
+/* Lower case, without port. What is no host of a route's becomes empty, which is none. */
 static struct slice host_of(const struct http1_head *head, char buf[HOST_MAX])
 {
 	struct slice host = without_port(head->host);
@@ -195,20 +177,41 @@ bool match_conditions_hold(const struct config_route *route, const struct http1_
 	return route->n_sources == 0 || comes_from(route, source);
 }
 
+static bool regex_takes(struct matcher *m, uint32_t route, struct slice path)
+{
+	const struct config_route *config = &m->config->routes[route];
+	struct slice groups[REGEX_GROUPS];
+	int r = regex_match(config->path_regex, path, groups);
+
+	if (r < 0 && !atomic_exchange_explicit(&m->is_reported[route], true, memory_order_relaxed))
+		log_warning("route \"%s\": the regular expression of its path took too long for a "
+			    "request, which counts as no match; said once",
+			    config->name);
+	return r > 0;
+}
+
+static bool takes(struct matcher *m, const struct search *s, uint32_t route)
+{
+	const struct config_route *config = &m->config->routes[route];
+
+	return match_conditions_hold(config, s->head, s->source) &&
+	       (!config->path_regex || regex_takes(m, route, s->head->path));
+}
+
 /* ---- by path ------------------------------------------------------------------------------- */
 
 /* The first route of a run in front of the best one that takes the request. */
-static void try_run(const struct matcher *m, struct search *s, uint32_t from, uint32_t end)
+static void try_run(struct matcher *m, struct search *s, uint32_t from, uint32_t end)
 {
 	for (uint32_t i = from; i < end && m->index.order[i] < s->best; i++) {
 		uint32_t route = m->index.order[i];
 
-		if (match_conditions_hold(&m->config->routes[route], s->head, s->source))
+		if (takes(m, s, route))
 			s->best = route;
 	}
 }
 
-static void try_paths(const struct matcher *m, struct search *s, struct slice host)
+static void try_paths(struct matcher *m, struct search *s, struct slice host)
 {
 	struct slice path = s->head->path;
 	const struct path_entry *entry = path_index_find(&m->index, host, path);
@@ -222,45 +225,18 @@ static void try_paths(const struct matcher *m, struct search *s, struct slice ho
 		try_run(m, s, entry->prefix, entry->end);
 }
 
-/* ---- by regular expression ----------------------------------------------------------------- */
-
-static bool regex_takes(struct regex_route *regex, const struct config_route *route,
-			struct slice path)
-{
-	struct slice groups[REGEX_GROUPS];
-	int r = regex_match(route->path_regex, path, groups);
-
-	if (r < 0 && !atomic_exchange_explicit(&regex->is_reported, true, memory_order_relaxed))
-		log_warning("route \"%s\": the regular expression of its path took too long for a "
-			    "request, which counts as no match; said once",
-			    route->name);
-	return r > 0;
-}
-
-static void try_regexes(struct matcher *m, struct search *s)
-{
-	for (size_t i = 0; i < m->n_regexes && m->regexes[i].route < s->best; i++) {
-		const struct config_route *route = &m->config->routes[m->regexes[i].route];
-
-		if ((!route->host || slice_equal(slice_from_str(route->host), s->host)) &&
-		    match_conditions_hold(route, s->head, s->source) &&
-		    regex_takes(&m->regexes[i], route, s->head->path))
-			s->best = m->regexes[i].route;
-	}
-}
-
 ssize_t matcher_find(struct matcher *m, const struct http1_head *head,
 		     const struct sockaddr *source)
 {
 	char host[HOST_MAX];
+	struct slice named;
 	struct search s = {.head = head, .source = source, .best = PATH_INDEX_NONE};
 
 	if (match_has_dot_segment(head->path))
 		return -1;
-	s.host = host_of(head, host);
-	if (s.host.len > 0)
-		try_paths(m, &s, s.host);
+	named = host_of(head, host);
+	if (named.len > 0)
+		try_paths(m, &s, named);
 	try_paths(m, &s, (struct slice){"", 0});
-	try_regexes(m, &s);
 	return s.best == PATH_INDEX_NONE ? -1 : (ssize_t)s.best;
 }

@@ -4,20 +4,22 @@
  * hold for.
  *
  * Tried one after the other, ten thousand routes would cost more than the rest of a handshake. So
- * the routes are taken in three steps, from cheap to dear, and each step looks only at routes that
- * stand in front of the best one so far:
+ * the routes are taken in two steps, and each looks only at routes that stand in front of the best
+ * one so far:
  *
  *  1. The path index (core/path_index.h) is searched twice, for the routes of the request's host
  *     and for those of any host. Each search gives a chain of entries, one for each path of a
  *     route that the request's path begins with or is. The best route without further conditions
  *     is stored with the chain's end and needs no walk.
- *  2. Up the chains, routes that also want a header, a subprotocol or a source are tried, as long
- *     as an entry or one of its ancestors has one in front of the best.
- *  3. Regular expressions are last, in the order of the file, up to the best. One that does not
- *     come to an end within its steps (base/regex.h) counts as no match; its route's name is
- *     logged, once.
+ *  2. Up the chains, routes that want more are tried, as long as an entry or one of its ancestors
+ *     has one in front of the best: headers, subprotocol and source first, then the regular
+ *     expression of a path. One that does not come to an end within its steps (base/regex.h)
+ *     counts as no match; its route's name is logged, once.
  *
- * Steps 1 and 2 do what a walk along all routes would, as the differential test shows.
+ * What is dear are many routes with conditions under one path, and regular expressions that do not
+ * say how a path begins ("~^/a/[0-9]+$" does): these are tried one after the other.
+ *
+ * Both steps do what a walk along all routes would, as the differential test shows.
  */
 #pragma once
 #include "base/std.h"

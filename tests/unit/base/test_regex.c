@@ -128,6 +128,22 @@ static void new__limits_the_pattern(void **state)
 	regex_free(regex);
 }
 
+static void literal_prefix__is_what_every_match_begins_with(void **state)
+{
+	static const char *const cases[][2] = {
+	    {"^/a/b$", "/a/b"},  {"^/a/(b)", "/a/"}, {"^/a/b+", "/a/"}, {"^/a/b?c", "/a/"},
+	    {"^/a/b{0}", "/a/"}, {"^/a\\.b", "/a"},  {"^/a.b", "/a"},   {"^/a[bc]", "/a"},
+	    {"^/a|b", ""},       {"^/(a|b)", ""},    {"/a", ""},        {"(?i)^/a", ""},
+	    {"^", ""},           {"", ""},           {"^*", ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct slice prefix = regex_literal_prefix(cases[i][0]);
+
+		assert_true(slice_equal(prefix, slice_from_str(cases[i][1])));
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -139,6 +155,7 @@ int main(void)
 	    cmocka_unit_test(match__gives_up_on_bombs),
 	    cmocka_unit_test(new__says_what_is_wrong_and_where),
 	    cmocka_unit_test(new__limits_the_pattern),
+	    cmocka_unit_test(literal_prefix__is_what_every_match_begins_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

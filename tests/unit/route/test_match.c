@@ -220,7 +220,8 @@ static void random_path(uint64_t *seed, char ret_path[16])
 
 static char *random_text(uint64_t *seed, struct config_route *route)
 {
-	static const char *const regexes[] = {"~a/b", "~^/a+$", "~b", "~^/(a|b)/"};
+	static const char *const regexes[] = {"~a/b",   "~^/a+$", "~b",       "~^/(a|b)/",
+					      "~^/a/b", "~^/ab?", "~^/b[ab]", "~^/a/b|b"};
 	char path[16];
 
 	if (below(seed, 8) == 0)
