@@ -87,6 +87,7 @@ def test_choice_by_headers(daemon, options, route):
 
 
 def test_a_bomb_is_no_match_and_is_said_once(daemon):
+    logged = len(daemon.access_log())
     for _ in range(3):
         with ws_raw.dial(daemon.address()) as stream:
             stream.send(request("/bomb/" + "a" * 4000 + "!"))
@@ -94,6 +95,7 @@ def test_a_bomb_is_no_match_and_is_said_once(daemon):
     with ws_raw.dial(daemon.address()) as stream:
         stream.send(request("/bomb/aaa"))
         assert stream.read_head().status == 101
+    assert [row["route"] for row in daemon.access_log(logged + 4)[logged:]].count("bomb") == 1
     assert daemon.log().count('route "bomb"') == 1
 
 

@@ -6,6 +6,7 @@
 #include "core/config.h"
 #include "core/config_syntax.h"
 #include "proto/http1_head.h"
+#include "proto/origin.h"
 #include "proto/utf8.h"
 
 #include <stdio.h>
@@ -60,12 +61,52 @@ static void check_clusters(const struct config *config)
 	}
 }
 
+static bool is_cluster_of(const struct config *config, const struct config_cluster *cluster)
+{
+	return cluster >= config->clusters && cluster < config->clusters + config->n_clusters;
+}
+
+static void check_splits(const struct config *config, const struct config_route *route)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < route->n_splits; i++) {
+		CHECK(is_cluster_of(config, route->splits[i].cluster));
+		CHECK(route->splits[i].weight >= 1 && route->splits[i].weight <= CONFIG_WEIGHT_MAX);
+		sum += route->splits[i].weight;
+	}
+	CHECK(sum == route->split_weight && !(route->n_splits && route->cluster));
+	CHECK(route->split_key != CONFIG_SPLIT_HEADER || http1_is_token(route->split_header));
+}
+
+/* Nothing that is put into a head can end its line. */
+static void check_changes(const struct config_route *route)
+{
+	for (size_t i = 0; i < route->n_add_headers; i++) {
+		const struct config_field *field = &route->add_fields[i];
+
+		CHECK(field->has_value && http1_is_token(field->name));
+		CHECK(!http1_is_hop_by_hop(field->name));
+		for (size_t k = 0; k < field->value.len; k++)
+			CHECK((unsigned char)field->value.ptr[k] >= ' ');
+	}
+	for (size_t i = 0; i < route->n_remove_headers; i++)
+		CHECK(http1_is_token(slice_from_str(route->remove_headers[i])));
+	for (size_t i = 0; i < route->n_origins; i++)
+		CHECK(origin_is_pattern(slice_from_str(route->origins[i])));
+	CHECK(route->n_rewrite == 0 || route->n_rewrite == 2);
+	if (route->n_rewrite == 2)
+		CHECK(!strpbrk(route->rewrite[1], " \t\r\n?#"));
+	CHECK(!route->rewrite_regex || route->rewrite[0][0] == '~');
+}
+
 static void check_route(const struct config *config, const struct config_route *route)
 {
 	check_name(route->name);
 	CHECK(!route->path || route->path_regex ||
 	      (route->path[0] == '/' && !strpbrk(route->path, "*?# ")));
-	CHECK(!route->path_regex || (route->path[0] == '~' && !route->path_is_prefix));
+	CHECK(!route->path_regex ||
+	      (route->path && route->path[0] == '~' && !route->path_is_prefix));
 	for (size_t i = 0; i < route->n_match_headers; i++)
 		CHECK(http1_is_token(route->match_fields[i].name));
 	for (size_t i = 0; i < route->n_sources; i++)
@@ -74,11 +115,13 @@ static void check_route(const struct config *config, const struct config_route *
 		CHECK(*p == ascii_lower(*p));
 	CHECK(route->respond.status >= 200 && route->respond.status <= 599);
 	CHECK(config_is_media_type(route->respond.content_type) && route->respond.body);
-	if (route->action == CONFIG_ACTION_PROXY)
-		CHECK(route->cluster >= config->clusters &&
-		      route->cluster < config->clusters + config->n_clusters);
-	else
-		CHECK(!route->cluster && route->max_frame_bytes && route->max_message_bytes);
+	if (route->action != CONFIG_ACTION_PROXY)
+		CHECK(!route->cluster && !route->n_splits && route->max_frame_bytes &&
+		      route->max_message_bytes);
+	else if (route->n_splits == 0)
+		CHECK(is_cluster_of(config, route->cluster));
+	check_splits(config, route);
+	check_changes(route);
 }
 
 static void check_tree(const struct config *config)
