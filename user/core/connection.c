@@ -163,6 +163,7 @@ void connection_open(struct connection *c, enum sluice_path path, enum sluice_re
 	c->http_status = 101;
 	c->opened_ns = clock_monotonic_ns();
 	stat_sub(&c->worker->stats->handshaking, 1);
+	stats_add_handshake(c->worker->stats, c->opened_ns - c->accepted_ns);
 	stat_add(&c->worker->stats->connections[path], 1);
 	if (c->route->max_duration_ms)
 		connection_limit_duration(c);

@@ -67,6 +67,53 @@ static int check_unused(const struct address *address)
 	return error;
 }
 
+/* ---- counters ------------------------------------------------------------------------------ */
+
+static struct listener_stats *stats_ref(struct listener_stats *stats)
+{
+	atomic_fetch_add_explicit(&stats->refs, 1, memory_order_relaxed);
+	return stats;
+}
+
+static void stats_unref(struct listener_stats *stats)
+{
+	if (stats && atomic_fetch_sub_explicit(&stats->refs, 1, memory_order_acq_rel) == 1)
+		free(stats);
+}
+
+/* The sockets of one listener stand side by side. */
+static struct listener_stats *stats_of(const struct listener_set *set,
+				       const struct config_listener *listener)
+{
+	struct listener_stats *stats;
+
+	if (set->n_sockets > 0 && set->sockets[set->n_sockets - 1].listener == listener)
+		return stats_ref(set->sockets[set->n_sockets - 1].stats);
+	stats = aligned_alloc(CACHE_LINE, sizeof(*stats));
+	if (stats) {
+		atomic_init(&stats->refs, 1);
+		atomic_init(&stats->n_accepted, 0);
+	}
+	return stats;
+}
+
+void listener_set_go_on(struct listener_set *set, const struct listener_set *previous)
+{
+	for (size_t i = 0; i < set->n_sockets; i++) {
+		struct listener_socket *s = &set->sockets[i];
+
+		for (size_t p = 0; p < previous->n_sockets; p++) {
+			if (strcmp(previous->sockets[p].listener->name, s->listener->name) != 0)
+				continue;
+			stats_unref(s->stats);
+			s->stats = stats_ref(previous->sockets[p].stats);
+			break;
+		}
+	}
+}
+
+/* ---- sockets ------------------------------------------------------------------------------- */
+
 static int add_socket(struct listener_set *set, const struct config_listener *listener,
 		      const struct address *address, unsigned int worker)
 {
@@ -81,7 +128,10 @@ static int add_socket(struct listener_set *set, const struct config_listener *li
 	error = open_socket(address, listener->backlog, &s->fd);
 	if (error < 0)
 		return error;
+	s->stats = stats_of(set, listener);
 	set->n_sockets++;
+	if (!s->stats)
+		return -ENOMEM;
 	s->address.len = sizeof(s->address.un);
 	if (getsockname(s->fd, &s->address.sa, &s->address.len) < 0)
 		return -errno;
@@ -180,6 +230,7 @@ void listener_set_free(struct listener_set *set)
 		if (set->sockets[i].is_shared)
 			unix_unlink(&set->sockets[i].address);
 		close(set->sockets[i].fd);
+		stats_unref(set->sockets[i].stats);
 	}
 	free(set->sockets);
 	config_unref(set->config);

@@ -8,8 +8,17 @@
 #include "base/std.h"
 #include "core/config.h"
 
+#include <stdatomic.h>
+
+/* Of one listener, all its addresses and workers; it outlives its set. */
+struct listener_stats {
+	atomic_uint refs;
+	_Alignas(CACHE_LINE) _Atomic uint64_t n_accepted; /* not those that were reset at once */
+};
+
 struct listener_socket {
 	const struct config_listener *listener; /* in the set's configuration */
+	struct listener_stats *stats;           /* one reference */
 	struct address address;                 /* as bound: with the real port if 0 was asked */
 	int fd;                                 /* owned by the set, non-blocking */
 	bool is_shared;                         /* one fd for all workers (unix) */
@@ -35,6 +44,9 @@ struct listener_error {
  */
 int listener_set_open(struct config *config, unsigned int n_workers, struct listener_set **ret_set,
 		      struct listener_error *ret_error);
+/** listener_set_go_on() - count on where the listeners of the same names in @previous are; before
+ * workers use @set */
+void listener_set_go_on(struct listener_set *set, const struct listener_set *previous);
 /** listener_set_free() - close all, unlink unix paths. NULL is fine */
 void listener_set_free(struct listener_set *set);
 DEFINE_CLEANUP(struct listener_set, listener_set_free)

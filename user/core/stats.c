@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/stats.h"
 
+#include "base/clock.h"
+
 void stats_add_frames(struct stats *s, enum sluice_path path, enum stats_direction direction,
 		      const uint64_t before[WS_KIND_COUNT], const uint64_t after[WS_KIND_COUNT])
 {
@@ -8,6 +10,22 @@ void stats_add_frames(struct stats *s, enum sluice_path path, enum stats_directi
 		if (after[kind] != before[kind])
 			stat_add(&s->frames[path][direction][kind], after[kind] - before[kind]);
 	}
+}
+
+const uint32_t stats_handshake_bounds_us[STATS_HANDSHAKE_BOUNDS] = {
+    250,   500,    1000,   2500,   5000,    10000,   25000,
+    50000, 100000, 250000, 500000, 1000000, 2500000, 10000000,
+};
+
+void stats_add_handshake(struct stats *s, uint64_t duration_ns)
+{
+	size_t bucket = 0;
+
+	while (bucket < STATS_HANDSHAKE_BOUNDS &&
+	       duration_ns > stats_handshake_bounds_us[bucket] * NS_PER_US)
+		bucket++;
+	stat_add(&s->handshakes[bucket], 1);
+	stat_add(&s->handshakes_sum_ns, duration_ns);
 }
 
 static void merge(stat_t *into, const stat_t *from, size_t n)
@@ -26,6 +44,8 @@ void stats_merge(struct stats *into, const struct stats *from)
 	merge(&into->bytes[0][0], &from->bytes[0][0], SLUICE_PATH_COUNT * STATS_DIRECTIONS);
 	merge(&into->frames[0][0][0], &from->frames[0][0][0],
 	      SLUICE_PATH_COUNT * STATS_DIRECTIONS * WS_KIND_COUNT);
+	merge(into->handshakes, from->handshakes, STATS_HANDSHAKE_BOUNDS + 1);
+	merge(&into->handshakes_sum_ns, &from->handshakes_sum_ns, 1);
 	merge(&into->access_log_dropped, &from->access_log_dropped, 1);
 	loop_lag_merge(&into->lag, &from->lag);
 }

@@ -20,6 +20,8 @@ enum stats_direction {
 	STATS_DIRECTIONS,
 };
 
+#define STATS_HANDSHAKE_BOUNDS 14
+
 struct stats {
 	_Alignas(CACHE_LINE) stat_t accepted;
 	stat_t connections[SLUICE_PATH_COUNT]; /* open now, by path; upgraded ones only */
@@ -28,6 +30,10 @@ struct stats {
 	stat_t closed[PROTO_ERROR_COUNT];      /* after it */
 	stat_t bytes[SLUICE_PATH_COUNT][STATS_DIRECTIONS]; /* of the WebSocket stream */
 	stat_t frames[SLUICE_PATH_COUNT][STATS_DIRECTIONS][WS_KIND_COUNT];
+	/* From accept to open: bucket i counts those of at most stats_handshake_bounds_us[i], the
+	 * one behind the bounds the longer ones. */
+	stat_t handshakes[STATS_HANDSHAKE_BOUNDS + 1];
+	stat_t handshakes_sum_ns;
 	stat_t access_log_dropped; /* lines that the log's reader did not take in time */
 	struct loop_lag lag;       /* of the loop's turns */
 };
@@ -52,6 +58,9 @@ static inline uint64_t stat_get(const stat_t *stat)
 /** stats_add_frames() - count what lies between two readings of a connection's frame counters */
 void stats_add_frames(struct stats *s, enum sluice_path path, enum stats_direction direction,
 		      const uint64_t before[WS_KIND_COUNT], const uint64_t after[WS_KIND_COUNT]);
+extern const uint32_t stats_handshake_bounds_us[STATS_HANDSHAKE_BOUNDS];
+/** stats_add_handshake() - a connection has opened @duration_ns after accept */
+void stats_add_handshake(struct stats *s, uint64_t duration_ns);
 /** stats_merge() - add all of @from (of a running worker) to @into (nobody else's) */
 void stats_merge(struct stats *into, const struct stats *from);
 

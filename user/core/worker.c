@@ -114,6 +114,7 @@ static void admit(struct acceptor *a, int fd, const struct sockaddr *source)
 		reset_socket(fd);
 		return;
 	}
+	atomic_fetch_add_explicit(&a->socket->stats->n_accepted, 1, memory_order_relaxed);
 	c->is_over_limit = n >= shared->max_connections;
 	handshake_begin(c);
 }
