@@ -84,7 +84,8 @@ int config_load_text(const char *name, const char *text, struct config **ret_con
 
 const char *config_embedded_text(void)
 {
-	return "listener public { listen = {\"0.0.0.0:8080\", \"[::]:8080\"} }\n"
+	return "admin { listen = {\"127.0.0.1:9810\"} }\n"
+	       "listener public { listen = {\"0.0.0.0:8080\", \"[::]:8080\"} }\n"
 	       "route echo { match { path = \"/echo\" } echo = true }\n"
 	       "route about {\n"
 	       "  match { path = \"/\" }\n"

@@ -174,6 +174,8 @@ struct config {
 	} worker;
 	struct {
 		char *control; /* path of the control socket; NULL = the default (control_path.h) */
+		struct address *addresses; /* of the HTTP listener; none = off */
+		size_t n_addresses;
 	} admin;
 	struct {
 		enum log_level level;

@@ -87,6 +87,16 @@ static const struct config_key admin_keys[] = {
 		"/run/sluice/control.sock if the process is root or may write to "
 		"/run/sluice, otherwise sluice/control.sock in $XDG_RUNTIME_DIR.",
     },
+    {
+	.name = "listen",
+	.type = CONFIG_ADDRESSES,
+	.example = "{\"127.0.0.1:9810\"}",
+	.offset = offsetof(struct config, admin.addresses),
+	.count_offset = offsetof(struct config, admin.n_addresses),
+	.help = "Addresses for HTTP requests about the daemon, IPv4, IPv6 or unix:/path: "
+		"/metrics, /healthz, /readyz, /api/v1. Nothing can be changed there, but there is "
+		"no access control either. By default there are none.",
+    },
 };
 
 static const struct config_key log_keys[] = {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A running sluiced: its configuration, its figures, its end."""
 
+import http.client
 import json
 import os
 import re
@@ -9,13 +10,14 @@ import time
 
 from lib import env
 from lib.control import Control
+from lib.metrics import Metrics
 from lib.process import Process, run
 
 # What a test's configuration does not say itself. close_timeout and hard_stop_after are short
 # because some tests leave peers behind that never answer.
 _SECTIONS = {
     "worker": "worker {{ count = 1 }}",
-    "admin": 'admin {{ control = "{dir}/control.sock" }}',
+    "admin": 'admin {{ control = "{dir}/control.sock"  listen = {{"127.0.0.1:0"}} }}',
     "log": 'log {{ level = info  access = "{dir}/access.log" }}',
     "limits": "limits {{ close_timeout = 2s }}",
     "drain": "drain {{ hard_stop_after = 5s }}",
@@ -111,6 +113,32 @@ class Sluiced:
     def ctl(self, cmd, **args):
         with self.control() as control:
             return control.call(cmd, **args)
+
+    def admin_address(self):
+        """(host, port) of the admin listener."""
+        host, port = self.status()["admin"][0].rsplit(":", 1)
+        return host.strip("[]"), int(port)
+
+    def http(self, path, method="GET"):
+        """A request to the admin listener: (status, headers, body)."""
+        connection = http.client.HTTPConnection(*self.admin_address(), timeout=env.PATIENCE_S)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+        finally:
+            connection.close()
+
+    def api(self, resource):
+        """The body of a GET below /api/v1/."""
+        code, headers, body = self.http("/api/v1/" + resource)
+        assert code == 200 and headers["Content-Type"] == "application/json", (code, body)
+        return json.loads(body)
+
+    def metrics(self):
+        code, _, body = self.http("/metrics")
+        assert code == 200
+        return Metrics(body.decode())
 
     def status(self):
         return self.ctl("status")

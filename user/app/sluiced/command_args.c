@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluiced/command_args.h"
 
-#include "app/sluiced/control_server.h"
+#include "app/sluiced/control_call.h"
 #include "base/base32.h"
 #include "base/parse.h"
+#include "core/events.h"
 #include "core/stats.h"
 #include "proto/control_message.h"
 
@@ -151,6 +152,22 @@ static int parse_wait(const json_t *value, struct command_args *ret)
 	return json_is_boolean(value) ? 0 : -EINVAL;
 }
 
+/* As a number, or as text, which is all that the query of a URL has. */
+static int parse_last(const json_t *value, struct command_args *ret)
+{
+	const char *text = json_string_value(value);
+	char *end = NULL;
+	json_int_t n = text ? strtoll(text, &end, 10) : json_integer_value(value);
+
+	if (text ? end == text || *end : !json_is_integer(value))
+		return -EINVAL;
+	if (n < 0 || n > EVENTS_KEPT)
+		return -ERANGE;
+	ret->has_last = true;
+	ret->last = (uint32_t)n;
+	return 0;
+}
+
 static const struct argument {
 	const char *name;
 	int group;
@@ -175,6 +192,7 @@ static const struct argument {
     {"rate", COMMAND_ARGS_DRAIN, parse_rate, "connections a second, up to 10000000; 0 = no limit"},
     {"wait", COMMAND_ARGS_DRAIN, parse_wait, "true or false"},
     {"state", COMMAND_ARGS_ENDPOINT, parse_state, "ready, drain or maint"},
+    {"last", COMMAND_ARGS_EVENTS, parse_last, "how many: 0 to 1024"},
 };
 
 static const struct argument *find_argument(const char *name, int groups)

@@ -15,6 +15,7 @@ enum command_arg_group {
 	COMMAND_ARGS_ENDPOINT = 1 << 2, /* cluster and endpoint, which go into the filter; state */
 	COMMAND_ARGS_TARGET = 1 << 3,   /* route, cluster, endpoint, likewise; all */
 	COMMAND_ARGS_DRAIN = 1 << 4,    /* time, rate, wait */
+	COMMAND_ARGS_EVENTS = 1 << 5,   /* last */
 };
 
 struct command_args {
@@ -26,6 +27,8 @@ struct command_args {
 	enum endpoint_state state;
 	bool has_time, has_rate, is_without_wait;
 	uint64_t time_ms, rate_per_s;
+	bool has_last;
+	uint32_t last; /* events, 0..EVENTS_KEPT */
 };
 
 /**

@@ -2,12 +2,14 @@
 /* The commands that read counters and configuration: no worker is asked. */
 #include "app/sluiced/commands.h"
 
-#include "app/sluiced/control_server.h"
+#include "app/sluiced/admin_http.h"
+#include "app/sluiced/control_call.h"
 #include "app/sluiced/gateway.h"
 #include "app/sluiced/json_util.h"
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/version.h"
+#include "core/events.h"
 
 /* ---- status -------------------------------------------------------------------------------- */
 
@@ -134,17 +136,10 @@ static json_t *loops_json(const struct gateway *g)
 	return array;
 }
 
-static const char *state_name(const struct gateway *g)
-{
-	if (g->is_stopping)
-		return "stopping";
-	return atomic_load_explicit(&g->shared.is_draining, memory_order_relaxed) ? "draining"
-										  : "running";
-}
-
 void command_status(struct control_call *call, const struct command_args *args)
 {
 	const struct gateway *g = control_call_gateway(call);
+	const char *reason = gateway_not_ready(g);
 	struct stats stats;
 	json_t *data;
 
@@ -152,8 +147,8 @@ void command_status(struct control_call *call, const struct command_args *args)
 	data = json_pack("{s:s, s:s, s:i, s:o, s:i, s:s, s:o}", "version", sluice_version, "commit",
 			 sluice_commit, "pid", (int)getpid(), "uptime_s",
 			 json_u64((clock_monotonic_ns() - g->started_ns) / NS_PER_S), "workers",
-			 (int)g->shared.n_workers, "state", state_name(g), "max_connections",
-			 json_u64(g->shared.max_connections));
+			 (int)g->shared.n_workers, "state", reason ? reason : "running",
+			 "max_connections", json_u64(g->shared.max_connections));
 	json_object_set_new(data, "connections", connections_json(&stats));
 	json_object_set_new(data, "accepted", json_u64(stat_get(&stats.accepted)));
 	json_object_set_new(data, "refused", reasons_json(stats.refused));
@@ -164,6 +159,10 @@ void command_status(struct control_call *call, const struct command_args *args)
 	json_object_set_new(data, "loops", loops_json(g));
 	json_object_set_new(data, "drains", drains_json(&g->drains));
 	json_object_set_new(data, "listeners", listeners_json(g->listeners));
+	json_object_set_new(data, "admin", admin_http_addresses(g->http));
+	json_object_set_new(data, "events",
+			    json_pack("{s:o, s:o}", "count", json_u64(events_next()), "lost",
+				      json_u64(events_lost())));
 	json_object_set_new(data, "offload", offload_json());
 	control_finish(call, data);
 }

@@ -2,7 +2,7 @@
 #include "app/sluiced/commands.h"
 
 #include "app/sluiced/command_args.h"
-#include "app/sluiced/control_server.h"
+#include "app/sluiced/control_call.h"
 #include "proto/control_message.h"
 
 static const struct command {
@@ -14,10 +14,23 @@ static const struct command {
     {"show.connections", COMMAND_ARGS_FILTER, command_show_connections},
     {"show.routes", 0, command_show_routes},
     {"show.clusters", 0, command_show_clusters},
+    {"show.listeners", 0, command_show_listeners},
+    {"show.offload", 0, command_show_offload},
+    {"show.events", COMMAND_ARGS_EVENTS, command_show_events},
+    {"events", COMMAND_ARGS_EVENTS, command_events},
     {"set.endpoint", COMMAND_ARGS_ENDPOINT, command_set_endpoint},
     {"drain", COMMAND_ARGS_TARGET | COMMAND_ARGS_DRAIN, command_drain},
     {"undrain", COMMAND_ARGS_TARGET, command_undrain},
     {"close", COMMAND_ARGS_FILTER | COMMAND_ARGS_CLOSE, command_close},
+};
+
+/* What can be had by HTTP, which only shows. */
+static const struct {
+	const char *name, *command;
+} resources[] = {
+    {"status", "status"},          {"connections", "show.connections"}, {"routes", "show.routes"},
+    {"clusters", "show.clusters"}, {"listeners", "show.listeners"},     {"offload", "show.offload"},
+    {"events", "show.events"},
 };
 
 void commands_run(struct control_call *call, const char *cmd)
@@ -32,4 +45,13 @@ void commands_run(struct control_call *call, const char *cmd)
 		return;
 	}
 	control_fail(call, CONTROL_ERROR_COMMAND, "\"%s\"", cmd);
+}
+
+const char *commands_of_resource(const char *resource)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
+		if (strcmp(resources[i].name, resource) == 0)
+			return resources[i].command;
+	}
+	return NULL;
 }

@@ -12,7 +12,6 @@
 #include "proto/control_message.h"
 
 #include <libgen.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -39,17 +38,17 @@ struct client {
 	ev_io on_readable, on_writable;
 	ev_timer stall;
 	struct byte_queue in, out;
-	struct control_call *call; /* being carried out, or NULL */
-	bool is_last;              /* close once out is empty */
-	bool is_processing;        /* inside process() */
+	struct line_call *call; /* being carried out, or NULL */
+	bool is_last;           /* close once out is empty */
+	bool is_broken;         /* nothing can be sent any more */
+	bool is_processing;     /* inside process() */
 };
 
-struct control_call {
-	struct gateway *gateway;
-	struct client *client; /* NULL once it is gone */
+/* A client's request. */
+struct line_call {
+	struct control_call call;
 	struct control_request request;
-	void (*next)(struct control_call *call, void *arg);
-	void *next_arg;
+	struct client *client; /* NULL once it is gone */
 };
 
 /* ---- clients ------------------------------------------------------------------------------- */
@@ -68,7 +67,7 @@ static bool has_enough_output(const struct client *client)
 
 static void client_free(struct client *client)
 {
-	struct control_call *call = client->call;
+	struct line_call *call = client->call;
 
 	ev_io_stop(loop_of(client), &client->on_readable);
 	ev_io_stop(loop_of(client), &client->on_writable);
@@ -82,12 +81,7 @@ static void client_free(struct client *client)
 	if (!call)
 		return;
 	call->client = NULL;
-	/* One that waits for its client to read would wait for ever: let it see that it is gone. */
-	if (call->next) {
-		void (*next)(struct control_call *, void *) = TAKE_PTR(call->next);
-
-		next(call, call->next_arg);
-	}
+	control_leave(&call->call);
 }
 
 static void flush(struct client *client)
@@ -106,7 +100,7 @@ static void flush(struct client *client)
 		}
 		if (n < 0) {
 			byte_queue_done(&client->out);
-			client->is_last = true;
+			client->is_last = client->is_broken = true;
 			break;
 		}
 		byte_queue_consume(&client->out, (size_t)n);
@@ -123,7 +117,7 @@ static void send_line(struct client *client, char *line, size_t len)
 
 	if (!owned || byte_queue_append(&client->out, owned, len) < 0) {
 		log_error("control: an answer of %zu bytes does not fit", len);
-		client->is_last = true;
+		client->is_last = client->is_broken = true;
 	}
 	flush(client);
 }
@@ -136,22 +130,33 @@ static void send_error(struct client *client, uint64_t id, const char *code, con
 	send_line(client, line, len);
 }
 
-/* Reads when there is room for a request and none is being carried out. */
+/* Whether the client waits for an answer that has an end. */
+static bool is_waiting(const struct client *client)
+{
+	return client->call && !client->call->call.is_endless;
+}
+
+/*
+ * Reads when there is room for a request and none is being carried out. During an answer without an
+ * end, too: only so is it known that the client has gone.
+ */
 static void settle(struct client *client)
 {
 	if (client->is_last && byte_queue_len(&client->out) == 0) {
 		client_free(client);
 		return;
 	}
-	if (client->call || client->is_last || has_enough_output(client))
+	if (is_waiting(client) || client->is_last || (!client->call && has_enough_output(client)))
 		ev_io_stop(loop_of(client), &client->on_readable);
 	else
 		ev_io_start(loop_of(client), &client->on_readable);
 }
 
+static const struct control_caller line_caller;
+
 static void run_line(struct client *client, const char *line, size_t len)
 {
-	struct control_call *call = calloc(1, sizeof(*call));
+	struct line_call *call = calloc(1, sizeof(*call));
 	struct control_error error;
 
 	if (!call) {
@@ -163,10 +168,12 @@ static void run_line(struct client *client, const char *line, size_t len)
 		free(call);
 		return;
 	}
-	call->gateway = client->server->gateway;
+	call->call = (struct control_call){.caller = &line_caller,
+					   .gateway = client->server->gateway,
+					   .args = call->request.args};
 	call->client = client;
 	client->call = call;
-	commands_run(call, call->request.cmd);
+	commands_run(&call->call, call->request.cmd);
 }
 
 /* Carries out complete lines until one takes time, or the client has to read first. Ends with the
@@ -219,7 +226,8 @@ static void readable_cb(struct ev_loop *loop, ev_io *io, int revents)
 	byte_queue_commit(&client->in, n > 0 ? (size_t)n : 0);
 	if (n > 0) {
 		process(client);
-	} else if (n == 0 && byte_queue_len(&client->out)) {
+	} else if (n == 0 && byte_queue_len(&client->out) &&
+		   !(client->call && client->call->call.is_endless)) {
 		client->is_last = true; /* half-closed: it may still read its answers */
 		settle(client);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -230,16 +238,15 @@ static void readable_cb(struct ev_loop *loop, ev_io *io, int revents)
 static void writable_cb(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct client *client = container_of(io, struct client, on_writable);
-	struct control_call *call = client->call;
+	struct line_call *call = client->call;
 
 	flush(client);
-	if (call && call->next && !has_enough_output(client)) {
-		void (*next)(struct control_call *, void *) = TAKE_PTR(call->next);
-
-		next(call, call->next_arg);
-		return;
-	}
-	process(client);
+	if (client->is_broken)
+		client_free(client);
+	else if (call && call->call.next && !has_enough_output(client))
+		control_go_on(&call->call);
+	else
+		process(client);
 }
 
 static void stall_cb(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -296,23 +303,8 @@ static void connect_cb(struct ev_loop *loop, ev_io *io, int revents)
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
-struct gateway *control_call_gateway(const struct control_call *call)
-{
-	return call->gateway;
-}
-
-const json_t *control_call_args(const struct control_call *call)
-{
-	return call->request.args;
-}
-
-bool control_is_wanted(const struct control_call *call)
-{
-	return call->client != NULL;
-}
-
 /* Sends @line, ends the call, and lets the client's next request begin. */
-static void end_call(struct control_call *call, char *line, size_t len)
+static void end_call(struct line_call *call, char *line, size_t len)
 {
 	struct client *client = call->client;
 
@@ -324,13 +316,13 @@ static void end_call(struct control_call *call, char *line, size_t len)
 	}
 	client->call = NULL;
 	send_line(client, line, len);
-	/* A command that answered inside run_line() returns to process(). */
 	if (!client->is_processing)
 		process(client);
 }
 
-void control_finish(struct control_call *call, json_t *data)
+static void finish_line(struct control_call *base, json_t *data)
 {
+	struct line_call *call = container_of(base, struct line_call, call);
 	size_t len = 0;
 	char *line = control_reply_ok(call->request.id, data, false, &len);
 
@@ -338,36 +330,40 @@ void control_finish(struct control_call *call, json_t *data)
 	end_call(call, line, len);
 }
 
-void control_fail(struct control_call *call, const char *code, const char *fmt, ...)
+static void fail_line(struct control_call *base, const char *code, const char *detail)
 {
-	char detail[512], *line;
+	struct line_call *call = container_of(base, struct line_call, call);
 	size_t len = 0;
-	va_list ap;
+	char *line = control_reply_error(call->request.id, code, detail, &len);
 
-	va_start(ap, fmt);
-	vsnprintf(detail, sizeof(detail), fmt, ap);
-	va_end(ap);
-	line = control_reply_error(call->request.id, code, detail, &len);
 	end_call(call, line, len);
 }
 
-void control_page(struct control_call *call, json_t *data,
-		  void (*next)(struct control_call *call, void *arg), void *arg)
+static bool page_line(struct control_call *base, json_t *data)
 {
+	struct line_call *call = container_of(base, struct line_call, call);
 	struct client *client = call->client;
 	size_t len = 0;
-	char *line = client ? control_reply_ok(call->request.id, data, true, &len) : NULL;
+	char *line = control_reply_ok(call->request.id, data, true, &len);
 
 	json_decref(data);
-	if (client)
-		send_line(client, line, len);
-	if (!client || !has_enough_output(client)) {
-		next(call, arg);
-		return;
-	}
-	call->next = next;
-	call->next_arg = arg;
+	send_line(client, line, len);
+	if (!client->is_broken)
+		return !has_enough_output(client);
+	/* An answer may have many pages, or no end: it is not worth going on. */
+	call->call.is_gone = true;
+	call->client = NULL;
+	client->call = NULL;
+	if (!client->is_processing)
+		client_free(client);
+	return true;
 }
+
+static const struct control_caller line_caller = {
+    .finish = finish_line,
+    .fail = fail_line,
+    .page = page_line,
+};
 
 /* ---- the socket ---------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluiced/gateway.h"
 
+#include "app/sluiced/admin_http.h"
 #include "app/sluiced/control_server.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,7 +16,7 @@
 
 #define MAILBOX_CAPACITY  1024
 #define MAIL_BUDGET       64
-#define FDS_FOR_OURSELVES 128 /* listeners, loops, control clients, logs */
+#define FDS_FOR_OURSELVES 192 /* listeners, loops, control and HTTP clients, logs */
 
 /* ---- stopping ------------------------------------------------------------------------------ */
 
@@ -269,6 +270,9 @@ static int set_up(struct gateway *g)
 	error = control_server_new(g, &g->control);
 	if (error < 0)
 		return error;
+	error = admin_http_new(g, &g->http);
+	if (error < 0)
+		return error;
 	return start_workers(g, n_workers);
 }
 
@@ -296,6 +300,7 @@ static void tear_down(struct gateway *g)
 		worker_join(g->workers[i]);
 	control_server_free(g->control);
 	health_checker_free(g->health);
+	admin_http_free(g->http);
 	g->is_stopping = true;
 	finish_calls(g);
 	for (unsigned int i = 0; i < g->shared.n_workers; i++)
@@ -349,4 +354,12 @@ void gateway_stats(const struct gateway *g, struct stats *ret_stats)
 	memset(ret_stats, 0, sizeof(*ret_stats));
 	for (unsigned int i = 0; i < g->shared.n_workers; i++)
 		stats_merge(ret_stats, g->workers[i]->stats);
+}
+
+const char *gateway_not_ready(const struct gateway *g)
+{
+	if (g->is_stopping)
+		return "stopping";
+	return atomic_load_explicit(&g->shared.is_draining, memory_order_relaxed) ? "draining"
+										  : NULL;
 }

@@ -15,6 +15,7 @@
 
 #include <ev.h>
 
+struct admin_http;
 struct control_server;
 struct health_checker;
 
@@ -31,6 +32,7 @@ struct gateway {
 	struct health_checker *health;
 	struct drains drains;        /* by the operator */
 	struct drain_plan stop_plan; /* by SIGTERM */
+	struct admin_http *http;     /* NULL = off */
 	uint64_t started_ns;         /* CLOCK_MONOTONIC */
 	bool is_stopping;
 	ev_io on_mail;
@@ -47,3 +49,5 @@ int gateway_run(struct config *config);
 
 /** gateway_stats() - the workers' counters, added up */
 void gateway_stats(const struct gateway *g, struct stats *ret_stats);
+/** gateway_not_ready() - why no new clients should be sent here, as one word, or NULL */
+const char *gateway_not_ready(const struct gateway *g);

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/metrics: what a generator of known traffic sent is what the counters say."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from lib import bench, env, ws_raw
+from lib.daemon import ECHO_CONFIG, proxy_config
+from lib.endpoint import tunnel
+from lib.process import Process
+
+NAMES = {
+    "sluice_build_info",
+    "sluice_connections",
+    "sluice_accepted_total",
+    "sluice_refused_total",
+    "sluice_closed_total",
+    "sluice_handshake_seconds",
+    "sluice_bytes_total",
+    "sluice_frames_total",
+    "sluice_endpoint_up",
+    "sluice_endpoint_connections",
+    "sluice_loop_lag_seconds",
+    "sluice_queue_depth",
+}
+LISTENERS = 'listener a { listen = {"127.0.0.1:0"} }\nlistener b { listen = {"127.0.0.1:0"} }\n'
+CLIENT_HEADER, SERVER_HEADER = 6, 2  # of frames up to 125 bytes
+
+
+def check(text):
+    """promtool's own opinion of it."""
+    promtool = shutil.which("promtool")
+    assert promtool, "promtool is missing: make deps"
+    done = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=env.PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0 and not done.stdout and not done.stderr, done
+
+
+def test_names_and_form(sluiced):
+    daemon = sluiced(ECHO_CONFIG + proxy_config("127.0.0.1:9"))
+    _, headers, body = daemon.http("/metrics")
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    check(body.decode())
+    assert set(re.findall(r"^# TYPE (\S+)", body.decode(), re.M)) == NAMES
+    assert set(re.findall(r"^# HELP (\S+) \S", body.decode(), re.M)) == NAMES
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("path", ["local", "relay"])
+def test_counters_equal_what_was_sent(sluiced, directory, path, workers):
+    connections, messages, size = 7, 900, 100
+    head = f"worker {{ count = {workers} }}\n" + LISTENERS
+    with bench.BenchServer(directory) as server:
+        daemon = sluiced(head + (ECHO_CONFIG if path == "local" else proxy_config(server.address)))
+        result = bench.clean_client(
+            directory, f"ws://127.0.0.1:{daemon.port('b')}/echo", "-c", str(connections),
+            "-n", str(messages), "-s", str(size), "--verify",
+        )
+        assert result["messages_total"] == messages
+        daemon.wait_closed("close_frame", connections)
+        m = daemon.metrics()
+    check(m.text)
+    assert m("sluice_accepted_total", listener="b") == connections
+    assert m("sluice_accepted_total", listener="a") == 0
+    assert m("sluice_refused_total") == 0
+    assert m("sluice_closed_total") == connections
+    assert m("sluice_closed_total", reason="close_frame") == connections
+    assert m("sluice_connections") == 0
+    assert m("sluice_handshake_seconds_count") == connections
+    assert m("sluice_handshake_seconds_bucket", le="+Inf") == connections
+    for direction, header in ("in", CLIENT_HEADER), ("out", SERVER_HEADER):
+        here = {"path": path, "direction": direction}
+        assert m("sluice_frames_total", kind="binary", **here) == messages
+        assert m("sluice_frames_total", kind="close", **here) == connections
+        assert m("sluice_frames_total", **here) == messages + connections
+        # A Close frame carries the code 1000 and nothing else.
+        sent = messages * (header + size) + connections * (header + 2)
+        assert m("sluice_bytes_total", **here) == sent
+    # And nothing on any other path.
+    assert m("sluice_frames_total") == 2 * (messages + connections)
+
+
+def test_gauges_follow_connections(sluiced, endpoint):
+    daemon = sluiced(proxy_config(endpoint.address))
+    labels = {"cluster": "back-all", "endpoint": "e0"}
+    m = daemon.metrics()
+    assert m("sluice_endpoint_connections", **labels) == 0
+    assert m("sluice_endpoint_up", **labels) == 1
+    client, server = tunnel(daemon, endpoint)
+    with client, server:
+        m = daemon.metrics()
+        assert m("sluice_endpoint_connections", **labels) == 1
+        assert m("sluice_connections", path="relay", **{"class": "default"}) == 1
+        assert m("sluice_connections") == 1
+    daemon.wait_live(0)
+    m = daemon.metrics()
+    assert m("sluice_endpoint_connections", **labels) == 0
+    assert m("sluice_connections") == 0
+
+
+def test_endpoint_that_takes_no_connections_is_not_up(sluiced):
+    daemon = sluiced(proxy_config("127.0.0.1:9", "127.0.0.1:10"))
+    daemon.ctl("set.endpoint", cluster="back-all", endpoint="e1", state="maint")
+    m = daemon.metrics()
+    assert m("sluice_endpoint_up", endpoint="e0") == 1
+    assert m("sluice_endpoint_up", endpoint="e1") == 0
+    daemon.ctl("set.endpoint", cluster="back-all", endpoint="e1", state="ready")
+    assert daemon.metrics()("sluice_endpoint_up", endpoint="e1") == 1
+
+
+def test_refusals_by_reason(sluiced):
+    daemon = sluiced(ECHO_CONFIG)
+    assert daemon.metrics()("sluice_refused_total", reason="no_route") == 0
+    for _ in range(3):
+        with ws_raw.dial(daemon.address()) as client:
+            client.send(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.read_to_end()
+    daemon.wait_refused("no_route", 3)
+    m = daemon.metrics()
+    assert m("sluice_refused_total", reason="no_route") == 3 == m("sluice_refused_total")
+    assert m("sluice_accepted_total") == 3
+
+
+# ---- Prometheus --------------------------------------------------------------------------------
+
+PROMETHEUS_CONFIG = """\
+global:
+  scrape_interval: 1s
+scrape_configs:
+  - job_name: sluice
+    static_configs:
+      - targets: ["{host}:{port}"]
+"""
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+def query(port, expression):
+    """Value of an expression that gives one sample, or None as long as it gives none."""
+    url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+    try:
+        with urllib.request.urlopen(url, timeout=env.PATIENCE_S) as response:
+            result = json.load(response)["data"]["result"]
+    except OSError:
+        return None
+    return float(result[0]["value"][1]) if result else None
+
+
+def test_prometheus_scrapes_and_answers(sluiced, directory):
+    binary = shutil.which("prometheus")
+    assert binary, "prometheus is missing: make deps"
+    daemon = sluiced(ECHO_CONFIG)
+    bench.clean_client(directory, daemon.url(), "-c", "3", "-n", "50")
+    daemon.wait_closed("close_frame", 3)
+    host, port = daemon.admin_address()
+    config = directory / "prometheus.yml"
+    config.write_text(PROMETHEUS_CONFIG.format(host=host, port=port))
+    own_port = free_port()
+    argv = [
+        binary,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{own_port}",
+    ]
+    with Process(argv, directory, "prometheus") as prometheus:
+
+        def has_scraped():
+            assert prometheus.is_running(), prometheus.stderr()
+            return query(own_port, 'up{job="sluice"}') == 1
+
+        env.until(has_scraped, "Prometheus to scrape the daemon")
+        assert query(own_port, 'sluice_accepted_total{listener="public"}') == 3
+        assert query(own_port, 'sum(sluice_frames_total{kind="binary",direction="in"})') == 50
+        buckets = "histogram_quantile(0.99, sluice_handshake_seconds_bucket)"
+        assert 0 < query(own_port, buckets) <= 10

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands about what connections come in by, and which paths they may take. */
+#include "app/sluiced/commands.h"
+
+#include "app/sluiced/control_call.h"
+#include "app/sluiced/gateway.h"
+#include "app/sluiced/json_util.h"
+#include "base/address.h"
+
+/* ---- show.listeners ------------------------------------------------------------------------ */
+
+static json_t *listener_json(const struct listener_socket *socket)
+{
+	char address[ADDRESS_TEXT_MAX + 1];
+
+	address_format(&socket->address, address);
+	return json_pack("{s:s, s:s, s:o, s:o, s:b}", "listener", socket->listener->name, "address",
+			 address, "backlog", json_u64(socket->listener->backlog), "accepted",
+			 json_u64(atomic_load_explicit(&socket->stats->n_accepted,
+						       memory_order_relaxed)),
+			 "shared", (int)socket->is_shared);
+}
+
+void command_show_listeners(struct control_call *call, const struct command_args *args)
+{
+	const struct listener_set *set = control_call_gateway(call)->listeners;
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < set->n_sockets; i++) {
+		/* The others have the same address. */
+		if (set->sockets[i].worker == 0)
+			json_array_append_new(rows, listener_json(&set->sockets[i]));
+	}
+	control_finish(call, rows);
+}
+
+/* ---- show.offload -------------------------------------------------------------------------- */
+
+/* What this build can do; a cheaper path needs programs in the kernel, which it has none of. */
+static const struct {
+	enum sluice_path path;
+	enum sluice_reason reason; /* why it cannot be had */
+} offload[] = {
+    {SLUICE_PATH_LOCAL, SLUICE_REASON_NONE},
+    {SLUICE_PATH_RELAY, SLUICE_REASON_NONE},
+    {SLUICE_PATH_SOCKMAP, SLUICE_REASON_NOT_LOADED},
+    {SLUICE_PATH_SPLICE, SLUICE_REASON_NOT_LOADED},
+};
+
+void command_show_offload(struct control_call *call, const struct command_args *args)
+{
+	json_t *rows = json_array();
+	struct stats stats;
+
+	gateway_stats(control_call_gateway(call), &stats);
+	for (size_t i = 0; i < ARRAY_SIZE(offload); i++) {
+		const enum sluice_path path = offload[i].path;
+
+		json_array_append_new(rows,
+				      json_pack("{s:s, s:b, s:s, s:o, s:o, s:o}", "path",
+						sluice_path_name(path), "available",
+						(int)(offload[i].reason == SLUICE_REASON_NONE),
+						"reason", sluice_reason_name(offload[i].reason),
+						"connections",
+						json_u64(stat_get(&stats.connections[path])),
+						"bytes_in",
+						json_u64(stat_get(&stats.bytes[path][STATS_IN])),
+						"bytes_out",
+						json_u64(stat_get(&stats.bytes[path][STATS_OUT]))));
+	}
+	control_finish(call, rows);
+}

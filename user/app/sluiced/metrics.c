@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/sluiced/metrics.h"
+
+#include "app/sluiced/gateway.h"
+#include "base/clock.h"
+#include "base/version.h"
+#include "core/loop_lag.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/*
+ * Labels have few values, none with a character that would have to be escaped: names in the
+ * configuration (config_is_name()) and words of our own. What no class is given to is in the class
+ * "default".
+ */
+
+static void family(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static uint64_t relaxed(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static double seconds(uint64_t ns)
+{
+	return (double)ns / NS_PER_S;
+}
+
+/* ---- connections --------------------------------------------------------------------------- */
+
+static void put_build_info(FILE *out)
+{
+	family(out, "sluice_build_info", "gauge", "Version and commit of the daemon; always 1.");
+	fprintf(out, "sluice_build_info{version=\"%s\",commit=\"%s\"} 1\n", sluice_version,
+		sluice_commit);
+}
+
+static void put_connections(FILE *out, const struct stats *stats)
+{
+	family(out, "sluice_connections", "gauge", "Open WebSocket connections.");
+	for (int path = 0; path < SLUICE_PATH_COUNT; path++)
+		fprintf(out, "sluice_connections{path=\"%s\",class=\"default\"} %" PRIu64 "\n",
+			sluice_path_name(path), stat_get(&stats->connections[path]));
+}
+
+static void put_accepted(FILE *out, const struct listener_set *set)
+{
+	const struct config_listener *last = NULL;
+
+	family(out, "sluice_accepted_total", "counter", "Connections accepted.");
+	for (size_t i = 0; i < set->n_sockets; i++) {
+		const struct listener_socket *socket = &set->sockets[i];
+
+		if (socket->listener == last)
+			continue;
+		last = socket->listener;
+		fprintf(out, "sluice_accepted_total{listener=\"%s\"} %" PRIu64 "\n",
+			socket->listener->name, relaxed(&socket->stats->n_accepted));
+	}
+}
+
+/* A reason shows from the start, as 0, where it may come up: a rate needs a value before. */
+static void put_reasons(FILE *out, const char *name, const stat_t counters[PROTO_ERROR_COUNT],
+			bool is_refusal)
+{
+	for (size_t i = 0; i < PROTO_ERROR_COUNT; i++) {
+		const struct proto_error_info *info = proto_error_at(i);
+		bool may_be =
+		    is_refusal ? info->http_status : info->close_code || !info->http_status;
+		uint64_t n = stat_get(&counters[i]);
+
+		if (may_be || n)
+			fprintf(out, "%s{reason=\"%s\"} %" PRIu64 "\n", name, info->name, n);
+	}
+}
+
+static void put_ends(FILE *out, const struct stats *stats)
+{
+	family(out, "sluice_refused_total", "counter",
+	       "Connections that ended before their upgrade, by reason.");
+	put_reasons(out, "sluice_refused_total", stats->refused, true);
+	family(out, "sluice_closed_total", "counter",
+	       "Connections that ended after their upgrade, by reason.");
+	put_reasons(out, "sluice_closed_total", stats->closed, false);
+}
+
+static void put_handshakes(FILE *out, const struct stats *stats)
+{
+	static const char name[] = "sluice_handshake_seconds";
+	uint64_t n = 0;
+
+	family(out, name, "histogram", "Time from accept to the answered upgrade.");
+	for (size_t i = 0; i < STATS_HANDSHAKE_BOUNDS; i++) {
+		n += stat_get(&stats->handshakes[i]);
+		fprintf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
+			stats_handshake_bounds_us[i] / 1e6, n);
+	}
+	n += stat_get(&stats->handshakes[STATS_HANDSHAKE_BOUNDS]);
+	fprintf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.9g\n%s_count %" PRIu64 "\n",
+		name, n, name, seconds(stat_get(&stats->handshakes_sum_ns)), name, n);
+}
+
+/* ---- traffic ------------------------------------------------------------------------------- */
+
+static const char *const directions[STATS_DIRECTIONS] = {[STATS_IN] = "in", [STATS_OUT] = "out"};
+
+static void put_traffic(FILE *out, const struct stats *stats)
+{
+	family(out, "sluice_bytes_total", "counter",
+	       "Bytes of WebSocket streams, from (in) and to (out) clients.");
+	for (int path = 0; path < SLUICE_PATH_COUNT; path++) {
+		for (int d = 0; d < STATS_DIRECTIONS; d++)
+			fprintf(out,
+				"sluice_bytes_total{path=\"%s\",direction=\"%s\"} %" PRIu64 "\n",
+				sluice_path_name(path), directions[d],
+				stat_get(&stats->bytes[path][d]));
+	}
+	family(out, "sluice_frames_total", "counter", "WebSocket frames, likewise, by kind.");
+	for (int path = 0; path < SLUICE_PATH_COUNT; path++) {
+		for (int d = 0; d < STATS_DIRECTIONS; d++) {
+			for (int kind = 0; kind < WS_KIND_COUNT; kind++)
+				fprintf(out,
+					"sluice_frames_total{path=\"%s\",direction=\"%s\",kind="
+					"\"%s\"} %" PRIu64 "\n",
+					sluice_path_name(path), directions[d],
+					ws_frame_kind_name(kind),
+					stat_get(&stats->frames[path][d][kind]));
+		}
+	}
+}
+
+/* ---- endpoints ----------------------------------------------------------------------------- */
+
+static void put_endpoints(FILE *out, const struct routing *routing, const char *name,
+			  uint64_t (*value_of)(const struct endpoint *endpoint))
+{
+	for (size_t c = 0; c < routing->config->n_clusters; c++) {
+		const struct cluster *cluster = &routing->clusters[c];
+
+		for (size_t e = 0; e < cluster->config->n_endpoints; e++)
+			fprintf(out, "%s{cluster=\"%s\",endpoint=\"%s\"} %" PRIu64 "\n", name,
+				cluster->config->name, cluster->config->endpoints[e].name,
+				value_of(cluster->members[e].endpoint));
+	}
+}
+
+static uint64_t is_up(const struct endpoint *endpoint)
+{
+	return endpoint_is_available(endpoint, clock_monotonic_ns());
+}
+
+static uint64_t count_connections(const struct endpoint *endpoint)
+{
+	return relaxed(&endpoint->n_active);
+}
+
+static void put_clusters(FILE *out, const struct routing *routing)
+{
+	family(out, "sluice_endpoint_up", "gauge",
+	       "Whether new connections may go to the endpoint: it is ready, not known to be down, "
+	       "and not ejected.");
+	put_endpoints(out, routing, "sluice_endpoint_up", is_up);
+	family(out, "sluice_endpoint_connections", "gauge",
+	       "Connections on the endpoint, or on their way to it.");
+	put_endpoints(out, routing, "sluice_endpoint_connections", count_connections);
+}
+
+/* ---- workers ------------------------------------------------------------------------------- */
+
+static void put_lag(FILE *out, unsigned int worker, const struct loop_lag *lag)
+{
+	static const char name[] = "sluice_loop_lag_seconds";
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < LOOP_LAG_BOUNDS; i++) {
+		n += relaxed(&lag->counts[i]);
+		fprintf(out, "%s_bucket{worker=\"%u\",le=\"%.9g\"} %" PRIu64 "\n", name, worker,
+			seconds(loop_lag_bound_ns(i)), n);
+	}
+	n += relaxed(&lag->counts[LOOP_LAG_BOUNDS]);
+	fprintf(out,
+		"%s_bucket{worker=\"%u\",le=\"+Inf\"} %" PRIu64 "\n"
+		"%s_sum{worker=\"%u\"} %.9g\n%s_count{worker=\"%u\"} %" PRIu64 "\n",
+		name, worker, n, name, worker, seconds(relaxed(&lag->sum_ns)), name, worker, n);
+}
+
+static void put_workers(FILE *out, const struct gateway *g)
+{
+	family(out, "sluice_loop_lag_seconds", "histogram",
+	       "How long a worker's loop was busy between two waits.");
+	for (unsigned int i = 0; i < g->shared.n_workers; i++)
+		put_lag(out, i, &g->workers[i]->stats->lag);
+	family(out, "sluice_queue_depth", "gauge", "Work that waits in a worker, by queue.");
+	for (unsigned int i = 0; i < g->shared.n_workers; i++) {
+		for (unsigned int queue = 0; queue < WORKER_QUEUES; queue++)
+			fprintf(out, "sluice_queue_depth{worker=\"%u\",queue=\"%s\"} %" PRIu64 "\n",
+				i, worker_queue_name((enum worker_queue)queue),
+				(uint64_t)work_queue_depth(&g->workers[i]->work, queue));
+	}
+}
+
+int metrics_write(const struct gateway *g, char **ret_text, size_t *ret_len)
+{
+	_cleanup_free_ char *text = NULL;
+	struct stats stats;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	bool has_failed;
+
+	if (!out)
+		return -ENOMEM;
+	gateway_stats(g, &stats);
+	put_build_info(out);
+	put_connections(out, &stats);
+	put_accepted(out, g->listeners);
+	put_ends(out, &stats);
+	put_handshakes(out, &stats);
+	put_traffic(out, &stats);
+	put_clusters(out, g->routing);
+	put_workers(out, g);
+	has_failed = ferror(out);
+	/* The text is ours only from here on. */
+	if (fclose(out) != 0 || has_failed)
+		return -ENOMEM;
+	*ret_text = TAKE_PTR(text);
+	*ret_len = len;
+	return 0;
+}
