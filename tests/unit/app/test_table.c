@@ -61,9 +61,49 @@ static void fit__leaves_out_the_least_important(void **state)
 	assert_int_equal(fit(columns, 3, 33, widths), 1);
 	assert_int_equal(widths[1], -1);
 	assert_int_equal(widths[2], 10);
-	assert_int_equal(fit(columns, 3, 5, widths), 1);
-	assert_int_equal(widths[0], 10); /* never left out, also where it does not fit */
+	assert_int_equal(fit(columns, 3, 9, widths), 1);
+	assert_int_equal(widths[0], 9); /* never left out, but cut */
+	assert_int_equal(fit(columns, 3, 5, widths), 0);
+	assert_int_equal(widths[0], NARROWEST);
 	assert_int_equal(fit(columns, 3, 0, widths), 0);
+}
+
+static void fit__cuts_the_widest_text_and_no_number(void **state)
+{
+	static const struct column columns[] = {
+	    {"a", "A", COLUMN_TEXT, 0},
+	    {"b", "B", COLUMN_TEXT, 0},
+	    {"c", "C", COLUMN_NUMBER, 0},
+	};
+	int widths[COLUMNS_MAX] = {20, 12, 30};
+
+	assert_int_equal(fit(columns, 3, 58, widths), 0); /* 20 + 2 + 12 + 2 + 30 is 66 */
+	assert_int_equal(widths[0], 12);
+	assert_int_equal(widths[1], 12);
+	assert_int_equal(widths[2], 30);
+	(void)fit(columns, 3, 10, widths);
+	assert_int_equal(widths[0], NARROWEST);
+	assert_int_equal(widths[1], NARROWEST);
+	assert_int_equal(widths[2], 30);
+}
+
+static void expect_cut(const char *from, int width, const char *to)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s", from);
+	cut(text, width);
+	assert_string_equal(text, to);
+}
+
+static void cut__at_characters(void **state)
+{
+	expect_cut("abcdef", 6, "abcdef");
+	expect_cut("abcdef", 5, "abcd\u2026");
+	expect_cut("abcdef", 1, "\u2026");
+	expect_cut("\u00e4\u00f6\u00fc", 3, "\u00e4\u00f6\u00fc");
+	expect_cut("\u00e4\u00f6\u00fcx", 3, "\u00e4\u00f6\u2026");
+	expect_cut("\u00e4\u00f6\u00fcx", 1, "\u2026");
 }
 
 int main(void)
@@ -73,6 +113,8 @@ int main(void)
 	    cmocka_unit_test(format__durations),
 	    cmocka_unit_test(format__what_is_missing),
 	    cmocka_unit_test(fit__leaves_out_the_least_important),
+	    cmocka_unit_test(fit__cuts_the_widest_text_and_no_number),
+	    cmocka_unit_test(cut__at_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

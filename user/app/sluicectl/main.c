@@ -31,6 +31,7 @@ static void print_usage(FILE *out)
 	      "Targets of `drain` and `undrain` (exactly one):\n"
 	      "  --route NAME  --cluster NAME  --cluster NAME --endpoint NAME  --all\n"
 	      "Of `drain`: --time DURATION  --rate CONNECTIONS-PER-SECOND  --no-wait\n"
+	      "Of `events` and `show events`: --last N, how many past ones\n"
 	      "\n"
 	      "Exit status: 0 done, 1 refused, 2 usage, 3 daemon not reachable.\n",
 	      out);
@@ -45,6 +46,7 @@ enum {
 	OPT_TIME,
 	OPT_RATE,
 	OPT_NO_WAIT,
+	OPT_LAST,
 };
 
 static const struct option options[] = {
@@ -67,12 +69,13 @@ static const struct option options[] = {
     {"time", required_argument, NULL, OPT_TIME},
     {"rate", required_argument, NULL, OPT_RATE},
     {"no-wait", no_argument, NULL, OPT_NO_WAIT},
+    {"last", required_argument, NULL, OPT_LAST},
     {0},
 };
 
 struct command_line {
 	const char *socket;
-	bool is_json, has_filter, has_close, has_all, has_drain;
+	bool is_json, has_filter, has_close, has_all, has_drain, has_last;
 	json_t *args;
 };
 
@@ -144,6 +147,12 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 		case OPT_NO_WAIT:
 			ret->has_drain = true;
 			json_object_set_new(ret->args, "wait", json_false());
+			break;
+		case OPT_LAST:
+			ret->has_last = true;
+			status = set_number(ret->args, "last", optarg);
+			if (status >= 0)
+				return status;
 			break;
 		case OPT_REASON:
 			ret->has_close = true;
@@ -217,6 +226,8 @@ static int check_arguments(const struct verb *verb, int argc, char **argv,
 		return usage_error(verb->words, "takes no filter, unlike", "show connections");
 	if (line->has_close && !verb->takes_close)
 		return usage_error(verb->words, "--code and --reason belong to", "close");
+	if (line->has_last && !verb->takes_last)
+		return usage_error(verb->words, "--last belongs to", "events");
 	return -1;
 }
 
@@ -240,6 +251,20 @@ static int collect(const json_t *data, void *arg)
 	return EXIT_DONE;
 }
 
+/* Of an answer without an end, each row on a line of its own. */
+static int print_json_rows(const json_t *data, void *arg)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(data, i, row)
+	{
+		json_dumpf(row, stdout, JSON_COMPACT);
+		putchar('\n');
+	}
+	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_REFUSED;
+}
+
 static int run(const struct verb *verb, const struct command_line *line)
 {
 	json_t *data = NULL;
@@ -248,8 +273,9 @@ static int run(const struct verb *verb, const struct command_line *line)
 	if (verb->is_live && !line->is_json)
 		return client_request(line->socket, verb->cmd, line->args, print_live,
 				      (void *)verb);
+	if (verb->is_endless)
+		return client_request(line->socket, verb->cmd, line->args, print_json_rows, NULL);
 	status = client_request(line->socket, verb->cmd, line->args, collect, &data);
-
 	if (status == EXIT_DONE && line->is_json) {
 		json_dumpf(data, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 		putchar('\n');

@@ -6,6 +6,7 @@
 
 #define COLUMNS_MAX 32
 #define CELL_MAX    128
+#define NARROWEST   8 /* to which text is cut where a row does not fit */
 
 /* Powers of 1024, as in the configuration. */
 static void format_bytes(uint64_t n, char *ret_text, size_t size)
@@ -88,6 +89,16 @@ int table_terminal_width(void)
 	return size.ws_col;
 }
 
+/* Places on the screen: characters, not bytes. */
+static int width_of(const char *text)
+{
+	int width = 0;
+
+	for (; *text; text++)
+		width += (*text & 0xc0) != 0x80;
+	return width;
+}
+
 static void measure(const json_t *rows, const struct column *columns, size_t n_columns,
 		    int ret_widths[COLUMNS_MAX])
 {
@@ -102,47 +113,87 @@ static void measure(const json_t *rows, const struct column *columns, size_t n_c
 		for (size_t c = 0; c < n_columns; c++) {
 			table_format(json_object_get(row, columns[c].key), columns[c].format, cell,
 				     sizeof(cell));
-			ret_widths[c] = MAX(ret_widths[c], (int)strlen(cell));
+			ret_widths[c] = MAX(ret_widths[c], width_of(cell));
 		}
 	}
+}
+
+/* What a row takes; *ret_worst is the column to leave out first, or n_columns if none may be. */
+static int total_width(const struct column *columns, size_t n_columns,
+		       const int widths[COLUMNS_MAX], size_t *ret_worst)
+{
+	size_t worst = n_columns;
+	int total = -2;
+
+	for (size_t c = 0; c < n_columns; c++) {
+		if (widths[c] < 0)
+			continue;
+		total += widths[c] + 2;
+		if (columns[c].importance > 0 &&
+		    (worst == n_columns || columns[c].importance >= columns[worst].importance))
+			worst = c;
+	}
+	*ret_worst = worst;
+	return total;
+}
+
+/* Makes the widest text narrower, by one place. Return: false if all are narrow. */
+static bool narrow(const struct column *columns, size_t n_columns, int widths[COLUMNS_MAX])
+{
+	size_t widest = n_columns;
+
+	for (size_t c = 0; c < n_columns; c++) {
+		if (columns[c].format == COLUMN_TEXT && widths[c] > NARROWEST &&
+		    (widest == n_columns || widths[c] > widths[widest]))
+			widest = c;
+	}
+	if (widest == n_columns)
+		return false;
+	widths[widest]--;
+	return true;
 }
 
 /* Sets the width of columns that have to go to -1. Return: how many. */
 static size_t fit(const struct column *columns, size_t n_columns, int width,
 		  int widths[COLUMNS_MAX])
 {
-	size_t n_left_out = 0;
+	size_t n_left_out = 0, worst;
 
-	if (width == 0)
-		return 0;
-	for (;;) {
-		int total = 0;
-		size_t worst = n_columns;
-
-		for (size_t c = 0; c < n_columns; c++) {
-			if (widths[c] < 0)
-				continue;
-			total += widths[c] + 2;
-			if (columns[c].importance > 0 &&
-			    (worst == n_columns ||
-			     columns[c].importance >= columns[worst].importance))
-				worst = c;
+	while (width > 0 && total_width(columns, n_columns, widths, &worst) > width) {
+		if (worst < n_columns) {
+			widths[worst] = -1;
+			n_left_out++;
+		} else if (!narrow(columns, n_columns, widths)) {
+			break;
 		}
-		if (total - 2 <= width || worst == n_columns)
-			return n_left_out;
-		widths[worst] = -1;
-		n_left_out++;
 	}
+	return n_left_out;
 }
 
-static void print_cell(const char *text, const struct column *column, int width, bool is_last)
+/* Cuts @text to @width places, the last of them an ellipsis; has room for two bytes more. */
+static void cut(char *text, int width)
 {
+	static const char ellipsis[] = "\u2026";
+	char *at = text;
+
+	if (width_of(text) <= width)
+		return;
+	for (; width > 0; at++)
+		width -= (*at & 0xc0) != 0x80;
+	/* Just behind the first byte of the character that the ellipsis takes the place of. */
+	memcpy(at - 1, ellipsis, sizeof(ellipsis));
+}
+
+static void print_cell(char *text, const struct column *column, int width, bool is_last)
+{
+	int padding;
+
+	cut(text, width);
+	padding = width - width_of(text);
 	if (column->format != COLUMN_TEXT)
-		printf("%*s", width, text);
-	else if (is_last)
-		fputs(text, stdout);
+		printf("%*s%s", padding, "", text);
 	else
-		printf("%-*s", width, text);
+		printf("%s%*s", text, is_last ? 0 : padding, "");
 	fputs(is_last ? "\n" : "  ", stdout);
 }
 
@@ -160,8 +211,12 @@ void table_print(const json_t *rows, const struct column *columns, size_t n_colu
 			last = c;
 	}
 	for (size_t c = 0; c < n_columns; c++) {
-		if (widths[c] >= 0)
-			print_cell(columns[c].title, &columns[c], widths[c], c == last);
+		char title[CELL_MAX];
+
+		if (widths[c] < 0)
+			continue;
+		snprintf(title, sizeof(title), "%s", columns[c].title);
+		print_cell(title, &columns[c], widths[c], c == last);
 	}
 	json_array_foreach(rows, i, row)
 	{
@@ -171,7 +226,7 @@ void table_print(const json_t *rows, const struct column *columns, size_t n_colu
 			if (widths[c] < 0)
 				continue;
 			table_format(json_object_get(row, columns[c].key), columns[c].format, cell,
-				     sizeof(cell));
+				     sizeof(cell) - 2);
 			print_cell(cell, &columns[c], widths[c], c == last);
 		}
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows of JSON objects as an aligned table. On a terminal the least important columns are left out
- * until the rest fits, and that is said below the table; into a pipe everything goes.
+ * until the rest fits, and that is said below the table; if none may go, the widest text is cut and
+ * ends in an ellipsis. Into a pipe everything goes.
  */
 #pragma once
 #include "base/std.h"

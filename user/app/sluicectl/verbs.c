@@ -229,6 +229,59 @@ static void print_clusters(const json_t *rows)
 	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
 }
 
+static void print_listener_rows(const json_t *rows)
+{
+	static const struct column columns[] = {
+	    {"listener", "LISTENER", COLUMN_TEXT, 0},
+	    {"address", "ADDRESS", COLUMN_TEXT, 0},
+	    {"backlog", "BACKLOG", COLUMN_NUMBER, 2},
+	    {"accepted", "ACCEPTED", COLUMN_NUMBER, 1},
+	};
+
+	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
+}
+
+static void print_offload_rows(const json_t *rows)
+{
+	static const struct column columns[] = {
+	    {"path", "PATH", COLUMN_TEXT, 0},
+	    {"available", "AVAILABLE", COLUMN_TEXT, 0},
+	    {"reason", "REASON", COLUMN_TEXT, 0},
+	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 1},
+	    {"bytes_in", "BYTES IN", COLUMN_BYTES, 2},
+	    {"bytes_out", "BYTES OUT", COLUMN_BYTES, 2},
+	};
+
+	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
+}
+
+/* 2026-11-21T07:59:30.518497Z warning endpoint_down cluster=chat endpoint=a */
+static void print_event(const json_t *event)
+{
+	const char *key;
+	json_t *value;
+
+	printf("%s %-7s %s", json_string_value(json_object_get(event, "time")),
+	       json_string_value(json_object_get(event, "severity")),
+	       json_string_value(json_object_get(event, "type")));
+	json_object_foreach(json_object_get(event, "fields"), key, value)
+	{
+		char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+
+		printf(" %s=%s", key, text ? text : json_string_value(value));
+		free(text);
+	}
+	putchar('\n');
+}
+
+static void print_events(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row) print_event(row);
+}
+
 /* CLUSTER/NAME state STATE. A cluster's name has no slash. */
 static bool take_endpoint_words(int argc, char **argv, json_t *args)
 {
@@ -298,6 +351,13 @@ const struct verb verbs[] = {
      .print = print_routes},
     {"show clusters", "show.clusters", "endpoints of all clusters and how they do",
      .print = print_clusters},
+    {"show listeners", "show.listeners", "addresses that clients connect to",
+     .print = print_listener_rows},
+    {"show offload", "show.offload", "paths of bytes, cheapest last, and why one is not there",
+     .print = print_offload_rows},
+    {"show events", "show.events", "the latest events", .takes_last = true, .print = print_events},
+    {"events", "events", "events as they happen, until interrupted", .is_live = true,
+     .is_endless = true, .takes_last = true, .print = print_events},
     {"set endpoint", "set.endpoint", "let an endpoint have new connections, or none",
      .take_words = take_endpoint_words, .expected = "CLUSTER/NAME state ready|drain|maint",
      .print = print_endpoint},

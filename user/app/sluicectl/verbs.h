@@ -15,6 +15,8 @@ struct verb {
 	bool takes_target; /* --route, --cluster, --endpoint, --all */
 	bool takes_drain;  /* --time, --rate, --no-wait */
 	bool is_live;      /* every page is printed when it comes */
+	bool is_endless;   /* likewise, and the last one never comes */
+	bool takes_last;   /* --last */
 	/*
 	 * Words behind the verb, into @args; NULL = none. Return: false if they are not what
 	 * @expected says.
