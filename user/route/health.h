@@ -10,7 +10,6 @@
  *	            first failed check
  */
 #pragma once
-#include "base/random.h"
 #include "base/std.h"
 
 struct health_rules {
@@ -29,12 +28,3 @@ struct health {
  * Return: whether that changed @health->is_up, or made it known.
  */
 bool health_take(struct health *health, const struct health_rules *rules, bool is_good);
-
-/** health_first_delay_ms() - to the first check: anywhere in the interval, 0..@interval_ms - 1 */
-uint64_t health_first_delay_ms(uint64_t interval_ms, struct random_fast *random);
-/**
- * health_next_delay_ms() - to the start of the next check, @took_ms after the start of this one
- *
- * Return: @interval_ms, a tenth less or more, less @took_ms; 0 if that is over.
- */
-uint64_t health_next_delay_ms(uint64_t interval_ms, uint64_t took_ms, struct random_fast *random);
