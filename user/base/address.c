@@ -144,6 +144,65 @@ int address_parse_ip(const char *text, struct address *ret_address)
 	return address_parse(with_port, ret_address);
 }
 
+/* ---- names ----------------------------------------------------------------------------------- */
+
+#define NAME_LEN_MAX  253
+#define LABEL_LEN_MAX 63
+
+static bool is_name(struct slice host)
+{
+	size_t label_len = 0;
+	bool is_number = true; /* the label */
+
+	for (size_t i = 0; i < host.len; i++) {
+		char c = ascii_lower(host.ptr[i]);
+
+		if (c == '.') {
+			if (label_len == 0)
+				return false;
+			if (i + 1 == host.len)
+				break;
+			label_len = 0;
+			is_number = true;
+			continue;
+		}
+		if (++label_len > LABEL_LEN_MAX)
+			return false;
+		if (c >= '0' && c <= '9')
+			continue;
+		if (!(c >= 'a' && c <= 'z') && c != '-' && c != '_')
+			return false;
+		is_number = false;
+	}
+	return host.len > 0 && host.len <= NAME_LEN_MAX && !is_number;
+}
+
+int address_split_name(const char *text, struct slice *ret_host, uint16_t *ret_port)
+{
+	const char *colon = strchr(text, ':');
+	in_port_t port;
+	int error;
+
+	if (!colon || !is_name((struct slice){text, (size_t)(colon - text)}))
+		return -EINVAL;
+	error = parse_port(colon + 1, &port);
+	if (error == 0 && port == 0)
+		error = -ERANGE;
+	if (error < 0)
+		return error;
+	*ret_host = (struct slice){text, (size_t)(colon - text)};
+	*ret_port = ntohs(port);
+	return 0;
+}
+
+void address_set_port(struct address *address, uint16_t port)
+{
+	if (address->sa.sa_family == AF_INET6)
+		address->in6.sin6_port = htons(port);
+	else
+		address->in4.sin_port = htons(port);
+}
+
 /* ---- address to text ------------------------------------------------------------------------- */
 
 static size_t path_len(const struct address *address)

@@ -32,6 +32,17 @@ int address_parse(const char *text, struct address *ret_address);
 /** address_parse_ip() - "1.2.3.4", "::1", "fe80::1%eth0", all with port 0. Return: as above */
 int address_parse_ip(const char *text, struct address *ret_address);
 /**
+ * address_split_name() - "backend.example:9000"
+ *
+ * A name is up to 253 letters, digits, '-', '_' and '.' in labels of 1..63 (RFC 1035 s2.3.4), with
+ * a dot at its end or without. The last label is not a number: that would be a mistyped IPv4
+ * address. Port 1..65535.
+ * Return: 0, -EINVAL (form) or -ERANGE (port).
+ */
+int address_split_name(const char *text, struct slice *ret_host, uint16_t *ret_port);
+/** address_set_port() - not for unix sockets */
+void address_set_port(struct address *address, uint16_t port);
+/**
  * address_format() - the form that address_parse() reads, with NUL
  *
  * An unnamed peer is "unix:", a scope is a number, and a NUL in an abstract name is shown as '@'.

@@ -39,10 +39,20 @@ enum config_health_type {
 	CONFIG_HEALTH_WEBSOCKET,
 };
 
+enum endpoint_state {
+	ENDPOINT_READY,
+	ENDPOINT_DRAIN, /* no new connections */
+	ENDPOINT_MAINT, /* nor checks of health */
+};
+
 struct config_endpoint {
-	char *name; /* unique in its cluster */
-	struct address address;
-	uint16_t weight; /* its share; 0 = no new connections */
+	char *name;                /* unique in its cluster */
+	char *target;              /* as written: an address, or NAME:PORT */
+	uint16_t host_len;         /* of the name that target begins with; 0 = it is an address */
+	uint16_t port;             /* behind the name; host order */
+	struct address address;    /* unless it is a name */
+	enum endpoint_state state; /* at the start */
+	uint16_t weight;           /* its share; 0 = no new connections */
 };
 
 struct config_cluster {
@@ -67,8 +77,9 @@ struct config_cluster {
 	} breaker;
 	struct config_endpoint *endpoints; /* at least one */
 	size_t n_endpoints;
-	uint64_t connect_timeout_ms; /* TCP connect to one endpoint */
-	uint64_t upgrade_timeout_ms; /* from connected to a complete 101 */
+	uint64_t connect_timeout_ms;  /* TCP connect to one endpoint */
+	uint64_t upgrade_timeout_ms;  /* from connected to a complete 101 */
+	uint64_t resolve_interval_ms; /* of endpoints that have a name */
 	struct {
 		enum config_health_type type;
 		uint64_t interval_ms; /* from the start of a check to the next one's */
@@ -197,6 +208,11 @@ struct config {
 		uint32_t rate_per_s;   /* connections closed, whole process; 0 = no limit */
 		uint64_t hard_stop_ms; /* after time_ms */
 	} drain;
+	struct {
+		struct address *servers; /* none: those of resolv.conf */
+		size_t n_servers;
+		uint64_t timeout_ms; /* for one answer */
+	} resolver;
 	struct config_listener *listeners;
 	size_t n_listeners;
 	struct config_cluster *clusters;

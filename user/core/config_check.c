@@ -130,15 +130,29 @@ static int check_listeners(const struct checker *c)
 
 /* ---- clusters ------------------------------------------------------------------------------ */
 
+static void set_target(struct config_endpoint *endpoint)
+{
+	struct slice host;
+
+	if (address_parse(endpoint->target, &endpoint->address) == 0)
+		return;
+	if (address_split_name(endpoint->target, &host, &endpoint->port) == 0)
+		endpoint->host_len = (uint16_t)host.len;
+}
+
 static int check_clusters(const struct checker *c)
 {
 	for (uint32_t i = 1; i < c->t->n_statements; i++) {
 		const struct config_cluster *cluster = c->places[i].object;
 
-		if (is_section(c, i, "cluster") && cluster->n_endpoints == 0)
+		if (!is_section(c, i, "cluster"))
+			continue;
+		if (cluster->n_endpoints == 0)
 			return config_error_at(c->t, c->t->statements[i].line, i,
 					       "no endpoint: expected endpoint NAME { address = "
 					       "\"127.0.0.1:9000\" }");
+		for (size_t e = 0; e < cluster->n_endpoints; e++)
+			set_target(&cluster->endpoints[e]);
 	}
 	return 0;
 }

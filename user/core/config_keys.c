@@ -59,6 +59,13 @@ static const char *const forwards[] = {
     NULL,
 };
 
+static const char *const endpoint_states[] = {
+    [ENDPOINT_READY] = "ready",
+    [ENDPOINT_DRAIN] = "drain",
+    [ENDPOINT_MAINT] = "maint",
+    NULL,
+};
+
 static const struct config_key worker_keys[] = {
     {
 	.name = "count",
@@ -259,6 +266,31 @@ static const struct config_key drain_keys[] = {
     },
 };
 
+static const struct config_key resolver_keys[] = {
+    {
+	.name = "nameserver",
+	.type = CONFIG_ADDRESSES,
+	.example = "{\"10.0.0.2:53\"}",
+	.is_valid = config_is_name_server,
+	.expected = "an IP address with a port other than 0",
+	.is_reloadable = true,
+	.offset = offsetof(struct config, resolver.servers),
+	.count_offset = offsetof(struct config, resolver.n_servers),
+	.help = "Servers to ask. By default those of /etc/resolv.conf, which is read at the start "
+		"and at each reload. /etc/hosts counts in any case.",
+    },
+    {
+	.name = "timeout",
+	.type = CONFIG_DURATION,
+	.fallback = "2s",
+	.min = SECOND / 100,
+	.max = 1 * MINUTE,
+	.is_reloadable = true,
+	FIELD(struct config, resolver.timeout_ms),
+	.help = "Time for one answer of a server; each is asked twice.",
+    },
+};
+
 static const struct config_key listener_keys[] = {
     {
 	.name = "listen",
@@ -373,6 +405,18 @@ static const struct config_key cluster_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_cluster, upgrade_timeout_ms),
 	.help = "Time that a connected endpoint has for its answer to the upgrade request.",
+    },
+    {
+	.name = "resolve_interval",
+	.type = CONFIG_DURATION,
+	.fallback = "30s",
+	.min = SECOND / 100,
+	.max = 1 * DAY,
+	.is_reloadable = true,
+	FIELD(struct config_cluster, resolve_interval_ms),
+	.help = "Time between two lookups of an endpoint's name, give or take a tenth, whatever "
+		"lifetime an answer has; until the first answer a second at most. A lookup that "
+		"fails leaves the addresses that there are.",
     },
 };
 
@@ -547,14 +591,31 @@ static const struct config_key health_keys[] = {
 static const struct config_key endpoint_keys[] = {
     {
 	.name = "address",
-	.type = CONFIG_ADDRESS,
+	.type = CONFIG_TEXT,
 	.example = "\"127.0.0.1:9000\"",
-	.is_valid = config_is_connectable,
-	.expected = "an address with a port other than 0",
+	.min = 1,
+	.max = 260,
+	.is_valid = config_is_target,
+	.expected = "an address or a name, with a port other than 0, such as 10.0.0.5:9000, "
+		    "[::1]:9000, backend.example:9000 or unix:/path",
 	.is_required = true,
 	.is_reloadable = true,
-	FIELD(struct config_endpoint, address),
-	.help = "Where to connect: IPv4, IPv6 or unix:/path.",
+	FIELD(struct config_endpoint, target),
+	.help = "Where to connect: IPv4, IPv6, unix:/path, or a name, which is looked up again and "
+		"again (see resolve_interval). Of a name's addresses, 16 at most, each connection "
+		"takes the next one.",
+    },
+    {
+	.name = "state",
+	.type = CONFIG_WORD,
+	.fallback = "ready",
+	.words = endpoint_states,
+	.is_reloadable = true,
+	FIELD(struct config_endpoint, state),
+	.help =
+	    "ready; drain: no new connections, those that live go on; maint: nor is its health "
+	    "checked. At run time sluicectl set endpoint sets it, and that holds until this key "
+	    "changes.",
     },
     {
 	.name = "weight",
@@ -852,6 +913,7 @@ enum {
 	SECTION_LOG,
 	SECTION_LIMITS,
 	SECTION_DRAIN,
+	SECTION_RESOLVER,
 	SECTION_LISTENER,
 	SECTION_CLUSTER,
 	SECTION_EJECTION,
@@ -903,6 +965,13 @@ const struct config_section config_sections[N_SECTIONS] = {
 	    .help =
 		"How connections are closed when the process stops, or when the operator drains "
 		"it, a route, a cluster or an endpoint: with 1001, each between two frames.",
+	},
+    [SECTION_RESOLVER] =
+	{
+	    .name = "resolver",
+	    .parent = &config_sections[SECTION_FILE],
+	    KEYS(resolver_keys),
+	    .help = "How the names of endpoints are looked up.",
 	},
     [SECTION_LISTENER] =
 	{

@@ -17,7 +17,6 @@ enum config_type {
 	CONFIG_WORD,      /* an enumeration; one of words */
 	CONFIG_TEXT,      /* char *, owned */
 	CONFIG_TEXTS,     /* char **, owned, NULL behind the last, and a size_t for their number */
-	CONFIG_ADDRESS,   /* struct address */
 	CONFIG_ADDRESSES, /* struct address *, owned, and a size_t for their number */
 	CONFIG_IPS,       /* the same, written without port, which is 0 */
 };

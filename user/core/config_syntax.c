@@ -199,6 +199,19 @@ bool config_is_connectable(const char *text)
 	       (address.sa.sa_family == AF_UNIX || address_port(&address) != 0);
 }
 
+bool config_is_target(const char *text)
+{
+	struct slice host;
+	uint16_t port;
+
+	return config_is_connectable(text) || address_split_name(text, &host, &port) == 0;
+}
+
+bool config_is_name_server(const char *text)
+{
+	return config_is_connectable(text) && strncmp(text, "unix:", 5) != 0 && !strchr(text, '%');
+}
+
 static const char *after(const char *text, const char *prefix)
 {
 	size_t len = strlen(prefix);

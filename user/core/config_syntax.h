@@ -39,6 +39,10 @@ bool config_is_media_type(const char *text);
 bool config_is_name(const char *text);
 /** config_is_connectable() - an address, as written, with a port other than 0 */
 bool config_is_connectable(const char *text);
+/** config_is_target() - that, or a name with a port */
+bool config_is_target(const char *text);
+/** config_is_name_server() - an IP address with a port, of no interface */
+bool config_is_name_server(const char *text);
 /** config_is_hash_key() - "source", "host", "path", or "header:", "query:" or "cookie:" with a
  *  name, of a header or a cookie a token (RFC 9110 s5.6.2) */
 bool config_is_hash_key(const char *text);

@@ -164,7 +164,6 @@ int config_value_store(const struct config_key *key, const char *text, void *fie
 	case CONFIG_TEXT:
 	case CONFIG_TEXTS:
 		return store_text(key, text, field);
-	case CONFIG_ADDRESS:
 	case CONFIG_ADDRESSES:
 	case CONFIG_IPS:
 		return store_address(key, text, field);
@@ -289,7 +288,6 @@ void config_value_put_expected(const struct config_key *key, int error, struct t
 		if (error == -ERANGE)
 			text_printf(w, " (%" PRIu64 " to %" PRIu64 " bytes)", key->min, key->max);
 		break;
-	case CONFIG_ADDRESS:
 	case CONFIG_ADDRESSES:
 		text_printf(w, "%s such as 10.0.0.5:9000, [::1]:9000 or unix:/path",
 			    key->expected ? key->expected : "an address");

@@ -59,6 +59,7 @@
 	X(EUP_CONNECT, "endpoint_connect_failed", 502, 0, "no endpoint accepted the connection")   \
 	X(EUP_CLOSED, "endpoint_closed", 502, 1014, "endpoint closed the connection early")        \
 	X(EUP_TIMEOUT, "endpoint_timeout", 504, 1014, "endpoint did not answer in time")           \
+	X(EUP_RESOLVE, "endpoint_unresolved", 503, 0, "endpoint's name is not resolved")           \
 	X(EUP_NONE, "no_endpoint", 503, 1013, "no endpoint is available")                          \
 	/* frames, RFC 6455 s5 */                                                                  \
 	X(EWS_RSV, "reserved_bits", 0, 1002,                                                       \

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/cluster.h"
 
+#include "base/clock.h"
+
 /* ---- state --------------------------------------------------------------------------------- */
 
 static struct cluster_state *state_new(void)
@@ -35,6 +37,9 @@ static int take_endpoint(const struct config_cluster *cluster, const struct conf
 	if (!member || !endpoint_is(member->endpoint, cluster, config))
 		return endpoint_new(cluster, config, ret_endpoint);
 	*ret_endpoint = endpoint_ref(member->endpoint);
+	/* What the operator set at run time holds until the configuration says something else. */
+	if (member->config->state != config->state)
+		endpoint_set_state(member->endpoint, config->state, clock_monotonic_ns());
 	return 0;
 }
 

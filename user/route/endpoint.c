@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/endpoint.h"
 
+#include "proto/errors.h"
+
 #include <stdio.h>
 
 #define RAMP_FULL 65536u
@@ -10,26 +12,40 @@
 int endpoint_new(const struct config_cluster *cluster, const struct config_endpoint *config,
 		 struct endpoint **ret_endpoint)
 {
+	_cleanup_free_ char *target = strdup(config->target ? config->target : "");
 	struct endpoint *e = aligned_alloc(CACHE_LINE, sizeof(*e));
 
-	if (!e)
+	if (!target || !e) {
+		free(e);
 		return -ENOMEM;
+	}
 	memset(e, 0, sizeof(*e));
 	atomic_init(&e->refs, 1);
 	snprintf(e->cluster, sizeof(e->cluster), "%s", cluster->name);
 	snprintf(e->name, sizeof(e->name), "%s", config->name);
+	e->target = TAKE_PTR(target);
+	e->host_len = config->host_len;
+	e->port = config->port;
 	e->address = config->address;
+	pthread_mutex_init(&e->lock, NULL);
+	atomic_init(&e->state, (uint8_t)config->state);
 	*ret_endpoint = e;
 	return 0;
+}
+
+static bool is_target(const struct endpoint *e, const struct config_endpoint *config)
+{
+	if (e->host_len || config->host_len)
+		return e->host_len == config->host_len && strcmp(e->target, config->target) == 0;
+	return e->address.len == config->address.len &&
+	       memcmp(&e->address.sa, &config->address.sa, config->address.len) == 0;
 }
 
 bool endpoint_is(const struct endpoint *endpoint, const struct config_cluster *cluster,
 		 const struct config_endpoint *config)
 {
 	return strcmp(endpoint->cluster, cluster->name) == 0 &&
-	       strcmp(endpoint->name, config->name) == 0 &&
-	       endpoint->address.len == config->address.len &&
-	       memcmp(&endpoint->address.sa, &config->address.sa, config->address.len) == 0;
+	       strcmp(endpoint->name, config->name) == 0 && is_target(endpoint, config);
 }
 
 struct endpoint *endpoint_ref(struct endpoint *endpoint)
@@ -40,8 +56,12 @@ struct endpoint *endpoint_ref(struct endpoint *endpoint)
 
 void endpoint_unref(struct endpoint *endpoint)
 {
-	if (endpoint && atomic_fetch_sub_explicit(&endpoint->refs, 1, memory_order_acq_rel) == 1)
-		free(endpoint);
+	if (!endpoint || atomic_fetch_sub_explicit(&endpoint->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	pthread_mutex_destroy(&endpoint->lock);
+	free(endpoint->addresses);
+	free(endpoint->target);
+	free(endpoint);
 }
 
 /* ---- what is known of it ------------------------------------------------------------------- */
@@ -111,7 +131,7 @@ void endpoint_forget_health(struct endpoint *e)
 
 enum endpoint_health endpoint_health(const struct endpoint *e)
 {
-	return load(e->health);
+	return endpoint_is_resolved(e) ? load(e->health) : ENDPOINT_DOWN;
 }
 
 const char *endpoint_health_name(enum endpoint_health health)
@@ -119,25 +139,21 @@ const char *endpoint_health_name(enum endpoint_health health)
 	return health_names[health];
 }
 
+static void set_check(struct endpoint_check *check, bool is_good, const char *text, uint64_t now_ns)
+{
+	check->at_ns = now_ns;
+	check->is_good = is_good;
+	snprintf(check->text, sizeof(check->text), "%s", text);
+}
+
 void endpoint_set_check(struct endpoint *e, bool is_good, const char *text, uint64_t now_ns)
 {
-	e->check.at_ns = now_ns;
-	e->check.is_good = is_good;
-	snprintf(e->check.text, sizeof(e->check.text), "%s", text);
+	set_check(&e->check, is_good, text, now_ns);
 }
 
-int endpoint_address(struct endpoint *e, struct address *ret_address)
+void endpoint_set_lookup(struct endpoint *e, bool is_good, const char *text, uint64_t now_ns)
 {
-	*ret_address = e->address;
-	return 0;
-}
-
-void endpoint_host(const struct endpoint *e, char ret_host[ADDRESS_TEXT_MAX + 1])
-{
-	if (e->address.sa.sa_family == AF_UNIX)
-		snprintf(ret_host, ADDRESS_TEXT_MAX + 1, "localhost");
-	else
-		address_format(&e->address, ret_host);
+	set_check(&e->lookup, is_good, text, now_ns);
 }
 
 bool endpoint_is_ejected(const struct endpoint *e, uint64_t now_ns)
@@ -147,8 +163,83 @@ bool endpoint_is_ejected(const struct endpoint *e, uint64_t now_ns)
 
 bool endpoint_is_available(const struct endpoint *e, uint64_t now_ns)
 {
-	return load(e->state) == ENDPOINT_READY && load(e->health) != ENDPOINT_DOWN &&
+	return load(e->state) == ENDPOINT_READY && endpoint_health(e) != ENDPOINT_DOWN &&
 	       !endpoint_is_ejected(e, now_ns);
+}
+
+/* ---- where it is --------------------------------------------------------------------------- */
+
+int endpoint_address(struct endpoint *e, struct address *ret_address)
+{
+	int error = 0;
+
+	if (e->host_len == 0) {
+		*ret_address = e->address;
+		return 0;
+	}
+	pthread_mutex_lock(&e->lock);
+	if (e->addresses)
+		*ret_address = e->addresses[e->next_address++ % load(e->n_addresses)];
+	else
+		error = -EUP_RESOLVE;
+	pthread_mutex_unlock(&e->lock);
+	return error;
+}
+
+void endpoint_host(const struct endpoint *e, char ret_host[ENDPOINT_HOST_MAX + 1])
+{
+	if (e->host_len == 0 && e->address.sa.sa_family == AF_UNIX)
+		snprintf(ret_host, ENDPOINT_HOST_MAX + 1, "localhost");
+	else
+		snprintf(ret_host, ENDPOINT_HOST_MAX + 1, "%s", e->target);
+}
+
+static bool has_addresses(const struct endpoint *e, const struct address *addresses, size_t n)
+{
+	if (load(e->n_addresses) != n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!address_equal(&e->addresses[i], &addresses[i]))
+			return false;
+	}
+	return true;
+}
+
+int endpoint_set_addresses(struct endpoint *e, const struct address *addresses, size_t n)
+{
+	struct address *copy, *old;
+
+	assert(n >= 1 && n <= ENDPOINT_ADDRESSES_MAX);
+	if (has_addresses(e, addresses, n)) /* without the lock: nobody else changes them */
+		return 0;
+	copy = calloc(n, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, addresses, n * sizeof(*copy));
+	pthread_mutex_lock(&e->lock);
+	old = e->addresses;
+	e->addresses = copy;
+	store(e->n_addresses, (uint32_t)n);
+	pthread_mutex_unlock(&e->lock);
+	free(old);
+	return 1;
+}
+
+size_t endpoint_addresses(struct endpoint *e, struct address ret_addresses[ENDPOINT_ADDRESSES_MAX])
+{
+	size_t n;
+
+	pthread_mutex_lock(&e->lock);
+	n = load(e->n_addresses);
+	if (n)
+		memcpy(ret_addresses, e->addresses, n * sizeof(*ret_addresses));
+	pthread_mutex_unlock(&e->lock);
+	return n;
+}
+
+bool endpoint_is_resolved(const struct endpoint *e)
+{
+	return e->host_len == 0 || load(e->n_addresses) > 0;
 }
 
 /* ---- ejection ------------------------------------------------------------------------------ */

@@ -17,13 +17,8 @@
 #include "base/std.h"
 #include "core/config.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
-
-enum endpoint_state {
-	ENDPOINT_READY,
-	ENDPOINT_DRAIN,
-	ENDPOINT_MAINT,
-};
 
 enum endpoint_health {
 	ENDPOINT_UNKNOWN,
@@ -34,8 +29,10 @@ enum endpoint_health {
 #define ENDPOINT_EJECTIONS_MAX 10u /* by which the time of an ejection grows at most */
 
 #define ENDPOINT_CHECK_TEXT_MAX 79
+#define ENDPOINT_HOST_MAX       260 /* the longest name with a port */
+#define ENDPOINT_ADDRESSES_MAX  16u /* of one name */
 
-/* The latest check of health. */
+/* The latest check of health, or lookup of the name. */
 struct endpoint_check {
 	uint64_t at_ns; /* when it ended; 0 = there was none */
 	bool is_good;
@@ -45,13 +42,20 @@ struct endpoint_check {
 struct endpoint {
 	atomic_uint refs;
 	char cluster[CONFIG_NAME_MAX + 1], name[CONFIG_NAME_MAX + 1];
-	struct address address;
-	_Atomic uint8_t state, health;      /* enum endpoint_state, enum endpoint_health */
-	_Atomic uint32_t n_ejections;       /* of late, 0..ENDPOINT_EJECTIONS_MAX */
-	_Atomic uint64_t ejected_until_ns;  /* 0 = not ejected */
-	_Atomic uint64_t ejection_ended_ns; /* the latest one's end; 0 = there was none */
-	_Atomic uint64_t ramp_from_ns;      /* when it came back; 0 = it has always been there */
-	struct endpoint_check check;        /* the main thread's alone */
+	char *target;                  /* as the configuration has it; owned */
+	size_t host_len;               /* of the name that it begins with; 0 = it is an address */
+	uint16_t port;                 /* behind the name */
+	struct address address;        /* unless it is a name */
+	pthread_mutex_t lock;          /* of the addresses of a name */
+	struct address *addresses;     /* owned, n_addresses of them */
+	size_t next_address;           /* of them, for the next connection */
+	_Atomic uint32_t n_addresses;  /* changes under the lock */
+	_Atomic uint8_t state, health; /* enum endpoint_state, enum endpoint_health */
+	_Atomic uint32_t n_ejections;  /* of late, 0..ENDPOINT_EJECTIONS_MAX */
+	_Atomic uint64_t ejected_until_ns;   /* 0 = not ejected */
+	_Atomic uint64_t ejection_ended_ns;  /* the latest one's end; 0 = there was none */
+	_Atomic uint64_t ramp_from_ns;       /* when it came back; 0 = it has always been there */
+	struct endpoint_check check, lookup; /* the main thread's alone */
 	_Alignas(CACHE_LINE) _Atomic uint64_t n_active; /* connections on or on their way to it */
 	_Atomic uint64_t n_chosen, n_failed;            /* since the start */
 	_Atomic uint32_t failures_in_row;
@@ -88,6 +92,7 @@ int endpoint_state_from_name(const char *name, enum endpoint_state *ret_state);
 bool endpoint_set_health(struct endpoint *endpoint, bool is_up, uint64_t now_ns);
 /** endpoint_forget_health() - it is checked no longer: unknown */
 void endpoint_forget_health(struct endpoint *endpoint);
+/** endpoint_health() - one with a name that is not resolved is down */
 enum endpoint_health endpoint_health(const struct endpoint *endpoint);
 /** endpoint_health_name() - "unknown", "up" or "down" */
 const char *endpoint_health_name(enum endpoint_health health);
@@ -95,10 +100,31 @@ const char *endpoint_health_name(enum endpoint_health health);
 /** endpoint_set_check() - what the latest check found; the main thread's alone */
 void endpoint_set_check(struct endpoint *endpoint, bool is_good, const char *text, uint64_t now_ns);
 
-/** endpoint_address() - where to connect to. Return: 0 */
+/** endpoint_set_lookup() - what the latest lookup of its name found; likewise */
+void endpoint_set_lookup(struct endpoint *endpoint, bool is_good, const char *text,
+			 uint64_t now_ns);
+
+/**
+ * endpoint_address() - where to connect to: of a name, its addresses in turn
+ *
+ * Return: 0, or -EUP_RESOLVE for a name of which no address is known.
+ */
 int endpoint_address(struct endpoint *endpoint, struct address *ret_address);
 /** endpoint_host() - what stands for it in a Host header */
-void endpoint_host(const struct endpoint *endpoint, char ret_host[ADDRESS_TEXT_MAX + 1]);
+void endpoint_host(const struct endpoint *endpoint, char ret_host[ENDPOINT_HOST_MAX + 1]);
+/**
+ * endpoint_set_addresses() - what its name stands for now; the main thread's alone
+ * @addresses: @n_addresses (1..ENDPOINT_ADDRESSES_MAX), in an order that does not change
+ *
+ * Return: 1, 0 if that is what it stood for, or -ENOMEM and what it stood for goes on.
+ */
+int endpoint_set_addresses(struct endpoint *endpoint, const struct address *addresses,
+			   size_t n_addresses);
+/** endpoint_addresses() - of a name, all that are known. Return: their number */
+size_t endpoint_addresses(struct endpoint *endpoint,
+			  struct address ret_addresses[ENDPOINT_ADDRESSES_MAX]);
+/** endpoint_is_resolved() - it has an address, by its name or without one */
+bool endpoint_is_resolved(const struct endpoint *endpoint);
 
 /** endpoint_is_ejected() - at @now_ns */
 bool endpoint_is_ejected(const struct endpoint *endpoint, uint64_t now_ns);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/events.h"
+#include "proto/errors.h"
 #include "route/endpoint.h"
 #include "route/endpoint_jobs.h"
 #include "route/health.h"
@@ -82,7 +83,7 @@ static uint64_t interval_ms(const struct config_cluster *config, const struct en
 
 static int start_probe(struct check *check)
 {
-	char host[ADDRESS_TEXT_MAX + 1];
+	char host[ENDPOINT_HOST_MAX + 1];
 	struct address address;
 	int error = endpoint_address(check->job.endpoint, &address);
 
@@ -114,7 +115,10 @@ static bool start_check(struct endpoint_job *job)
 	error = start_probe(check);
 	if (error == 0)
 		return true;
-	snprintf(result.text, sizeof(result.text), "connect: %s", strerror(-error));
+	if (error == -EUP_RESOLVE)
+		snprintf(result.text, sizeof(result.text), "name not resolved");
+	else
+		snprintf(result.text, sizeof(result.text), "connect: %s", strerror(-error));
 	take_result(check, &result);
 	return false;
 }

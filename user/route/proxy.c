@@ -127,6 +127,7 @@ static void try_next(struct connection *c)
 	for (;;) {
 		struct member *member =
 		    p->n_tried < TRIES_MAX ? cluster_pick(p->cluster, p->tried, p->n_tried) : NULL;
+		struct address address;
 		int error;
 
 		if (!member) {
@@ -136,14 +137,19 @@ static void try_next(struct connection *c)
 		p->tried[p->n_tried++] = member;
 		c->endpoint_state = member->endpoint;
 		c->endpoint = member->config;
-		error = start_connect(c, &member->config->address);
+		error = endpoint_address(member->endpoint, &address);
+		if (error == 0)
+			error = start_connect(c, &address);
 		if (error == 0) {
 			timer_arm(&c->timer, p->cluster->config->connect_timeout_ms);
 			error = send_request(c);
 		}
 		if (error == 0)
 			return;
-		fail_endpoint(c, EUP_CONNECT, strerror(-error));
+		if (error == -EUP_RESOLVE)
+			fail_endpoint(c, EUP_RESOLVE, proto_error_info(error)->text);
+		else
+			fail_endpoint(c, EUP_CONNECT, strerror(-error));
 		leave_endpoint(c);
 	}
 }

@@ -16,6 +16,7 @@ class RawEndpoint:
         self.sock.listen(backlog)
         self.sock.settimeout(env.PATIENCE_S)
         host, port = self.sock.getsockname()[:2]
+        self.port = port
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._accepted = []
 

@@ -328,9 +328,77 @@ static void parse_ip__takes_no_port(void **state)
 		assert_int_equal(address_parse_ip(bad[i], &a), -EINVAL);
 }
 
+static void split_name__parts_name_and_port(void **state)
+{
+	static const struct {
+		const char *text, *host;
+		uint16_t port;
+	} cases[] = {
+	    {"localhost:1", "localhost", 1},
+	    {"Back-end_1.example:65535", "Back-end_1.example", 65535},
+	    {"a.example.:80", "a.example.", 80},
+	    {"10.0.0.example:80", "10.0.0.example", 80},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct slice host;
+		uint16_t port;
+
+		assert_int_equal(address_split_name(cases[i].text, &host, &port), 0);
+		assert_true(slice_equal(host, slice_from_str(cases[i].host)));
+		assert_int_equal(port, cases[i].port);
+	}
+}
+
+/* RFC 1035 s2.3.4: labels of 63 octets or less, names of 255 or less on the wire. */
+static void split_name__bounds_labels_and_names(void **state)
+{
+	char text[300], *end;
+	struct slice host;
+	uint16_t port;
+
+	memset(text, 'a', sizeof(text));
+	strcpy(text + 63, ":80");
+	assert_int_equal(address_split_name(text, &host, &port), 0);
+	text[63] = 'a';
+	strcpy(text + 64, ":80");
+	assert_int_equal(address_split_name(text, &host, &port), -EINVAL);
+	/* 253 = 4 * (62 + 1) + 1 */
+	for (end = text; end < text + 252; end += 63) {
+		memset(end, 'a', 62);
+		end[62] = '.';
+	}
+	strcpy(end, "a:80");
+	assert_int_equal(address_split_name(text, &host, &port), 0);
+	assert_int_equal(host.len, 253);
+	strcpy(end, "aa:80");
+	assert_int_equal(address_split_name(text, &host, &port), -EINVAL);
+}
+
+static void split_name__refuses_what_is_none(void **state)
+{
+	static const char *const forms[] = {
+	    "",        "a",       ":80",        "a.:",     "a:b",    ".:80",
+	    ".a:80",   "a..b:80", "1:80",       "a b:1",   "a/b:1",  "a.1:80",
+	    "1.2.3:1", "a:80 ",   "1.2.3.4:80", "[::1]:1", "a:1:81", "\xc3\xa9:80",
+	};
+	struct slice host;
+	uint16_t port;
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		if (address_split_name(forms[i], &host, &port) != -EINVAL)
+			fail_msg("%s", forms[i]);
+	}
+	assert_int_equal(address_split_name("a:0", &host, &port), -ERANGE);
+	assert_int_equal(address_split_name("a:65536", &host, &port), -ERANGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(split_name__parts_name_and_port),
+	    cmocka_unit_test(split_name__bounds_labels_and_names),
+	    cmocka_unit_test(split_name__refuses_what_is_none),
 	    cmocka_unit_test(parse__v4),
 	    cmocka_unit_test(parse__v6),
 	    cmocka_unit_test(parse__v6_with_a_scope),

@@ -103,9 +103,10 @@ static void load__refuses_texts_of_another_form(void **state)
 	     "such as text/plain"},
 	    {"route r { proxy = \"a b\" }",
 	     "f:1: route \"r\": proxy = \"a b\": expected the name of a cluster"},
-	    {"cluster c { endpoint e { address = \"localhost:80\" } }",
-	     "f:1: cluster \"c\": endpoint \"e\": address = \"localhost:80\": expected an address "
-	     "with a port other than 0 such as 10.0.0.5:9000, [::1]:9000 or unix:/path"},
+	    {"cluster c { endpoint e { address = \"localhost:0\" } }",
+	     "f:1: cluster \"c\": endpoint \"e\": address = \"localhost:0\": expected an address or "
+	     "a name, with a port other than 0, such as 10.0.0.5:9000, [::1]:9000, "
+	     "backend.example:9000 or unix:/path"},
 	    /* Of a list, the line of the value. */
 	    {"listener l {\n listen = {\n \"1.2.3.4:0\",\n \"x\"\n }\n}",
 	     "f:4: listener \"l\": listen = \"x\": expected an address such as 10.0.0.5:9000, "

@@ -74,6 +74,35 @@ static void connectable__has_a_port(void **state)
 		"localhost:80", ":80", "unix:");
 }
 
+static void target__may_be_a_name(void **state)
+{
+	ACCEPTS(config_is_target, "1.2.3.4:1", "unix:/a", "localhost:80", "a_b-c.example.:65535",
+		"1.2.3.a4:1");
+	REFUSES(config_is_target, "", "localhost", "localhost:", "localhost:0", "localhost:65536",
+		"1.2.3:80", "1.2.3.4.5:80", "a..b:80", ".:80", ".a:80", "a b:80", "a/b:80",
+		"\xc3\xa9:80", "a:80:80", ":80");
+}
+
+static void name_server__has_an_address(void **state)
+{
+	ACCEPTS(config_is_name_server, "127.0.0.1:53", "[::1]:53");
+	REFUSES(config_is_name_server, "", "127.0.0.1", "127.0.0.1:0", "unix:/a", "localhost:53",
+		"[fe80::1%lo]:53");
+}
+
+static void request_path__has_a_query_but_no_fragment(void **state)
+{
+	ACCEPTS(config_is_request_path, "/", "/healthz?full=1", "/a*b");
+	REFUSES(config_is_request_path, "", "health", "/a b", "/a#b", "/\xc3\xa9", "/a\r\n");
+}
+
+static void health_host__may_be_nothing(void **state)
+{
+	ACCEPTS(config_is_health_host, "", "a.example", "a.example:80", "[::1]", "[::1]:80",
+		"127.0.0.1:0");
+	REFUSES(config_is_health_host, ":80", "a:", "a:b", "a:65536", "a b", "a\r\nX: y", "::1");
+}
+
 static void hash_key__names_a_part_of_the_request(void **state)
 {
 	ACCEPTS(config_is_hash_key, "source", "host", "path", "header:X-User", "query:user",
@@ -94,6 +123,10 @@ int main(void)
 	    cmocka_unit_test(media_type__fits_a_header_field),
 	    cmocka_unit_test(name__needs_no_quotes_anywhere),
 	    cmocka_unit_test(connectable__has_a_port),
+	    cmocka_unit_test(target__may_be_a_name),
+	    cmocka_unit_test(name_server__has_an_address),
+	    cmocka_unit_test(request_path__has_a_query_but_no_fragment),
+	    cmocka_unit_test(health_host__may_be_nothing),
 	    cmocka_unit_test(hash_key__names_a_part_of_the_request),
 	};
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/endpoint.h"
 
+#include "proto/errors.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -138,9 +140,110 @@ static void eject__is_forgiven_with_time(void **state)
 	endpoint_unref(e);
 }
 
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static struct endpoint *make_named(void)
+{
+	static const struct config_endpoint named = {
+	    .name = (char *)"e",
+	    .target = (char *)"back.example:80",
+	    .host_len = 12,
+	    .port = 80,
+	};
+	struct endpoint *e;
+
+	assert_int_equal(endpoint_new(&cluster, &named, &e), 0);
+	return e;
+}
+
+static struct address address_of(const char *text)
+{
+	struct address a;
+
+	assert_int_equal(address_parse(text, &a), 0);
+	return a;
+}
+
+static void name__is_down_until_it_is_resolved(void **state)
+{
+	const struct address one = address_of("10.0.0.1:80");
+	struct endpoint *e = make_named();
+	struct address a;
+
+	assert_false(endpoint_is_resolved(e));
+	assert_false(endpoint_is_available(e, 1));
+	assert_int_equal(endpoint_health(e), ENDPOINT_DOWN);
+	assert_int_equal(endpoint_address(e, &a), -EUP_RESOLVE);
+	assert_int_equal(endpoint_set_addresses(e, &one, 1), 1);
+	assert_true(endpoint_is_resolved(e));
+	assert_true(endpoint_is_available(e, 1));
+	assert_int_equal(endpoint_health(e), ENDPOINT_UNKNOWN);
+	assert_int_equal(endpoint_address(e, &a), 0);
+	assert_true(address_equal(&a, &one));
+	endpoint_unref(e);
+}
+
+static void name__addresses_are_taken_in_turn(void **state)
+{
+	const struct address both[] = {address_of("10.0.0.1:80"), address_of("[::1]:80")};
+	struct address a, known[ENDPOINT_ADDRESSES_MAX];
+	struct endpoint *e = make_named();
+
+	assert_int_equal(endpoint_set_addresses(e, both, 2), 1);
+	assert_int_equal(endpoint_set_addresses(e, both, 2), 0);
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(endpoint_address(e, &a), 0);
+		assert_true(address_equal(&a, &both[i % 2]));
+	}
+	assert_int_equal(endpoint_addresses(e, known), 2);
+	assert_true(address_equal(&known[1], &both[1]));
+	/* Fewer than the turn was at. */
+	assert_int_equal(endpoint_set_addresses(e, &both[1], 1), 1);
+	assert_int_equal(endpoint_address(e, &a), 0);
+	assert_true(address_equal(&a, &both[1]));
+	endpoint_unref(e);
+}
+
+static void name__is_compared_as_written(void **state)
+{
+	struct config_endpoint other = {.name = (char *)"e",
+					.target = (char *)"back.example:81",
+					.host_len = 12,
+					.port = 81};
+	struct endpoint *e = make_named();
+	char host[ENDPOINT_HOST_MAX + 1];
+
+	assert_false(endpoint_is(e, &cluster, &other));
+	other.target = (char *)"back.example:80";
+	assert_true(endpoint_is(e, &cluster, &other));
+	assert_false(endpoint_is(e, &cluster, &config));
+	endpoint_host(e, host);
+	assert_string_equal(host, "back.example:80");
+	endpoint_unref(e);
+}
+
+static void state__begins_as_configured(void **state)
+{
+	static const struct config_endpoint drained = {.name = (char *)"e",
+						       .state = ENDPOINT_DRAIN};
+	enum endpoint_state named;
+	struct endpoint *e;
+
+	assert_int_equal(endpoint_new(&cluster, &drained, &e), 0);
+	assert_int_equal(endpoint_state(e), ENDPOINT_DRAIN);
+	assert_int_equal(endpoint_state_from_name("maint", &named), 0);
+	assert_int_equal(named, ENDPOINT_MAINT);
+	assert_int_equal(endpoint_state_from_name("off", &named), -EINVAL);
+	endpoint_unref(e);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(name__is_down_until_it_is_resolved),
+	    cmocka_unit_test(name__addresses_are_taken_in_turn),
+	    cmocka_unit_test(name__is_compared_as_written),
+	    cmocka_unit_test(state__begins_as_configured),
 	    cmocka_unit_test(new__is_available),
 	    cmocka_unit_test(state__only_ready_takes_connections),
 	    cmocka_unit_test(health__only_down_takes_none),

@@ -224,6 +224,7 @@ static void print_clusters(const json_t *rows)
 	    {"check", "LAST CHECK", COLUMN_TEXT, 2},
 	    {"check_age_ms", "AGO", COLUMN_DURATION, 4},
 	    {"ejected_ms", "EJECTED FOR", COLUMN_DURATION, 3},
+	    {"resolved", "RESOLVED", COLUMN_TEXT, 3},
 	};
 
 	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());

@@ -41,23 +41,38 @@ static json_t *ejected_json(const struct endpoint *endpoint, uint64_t now_ns)
 		   : json_null();
 }
 
+/* Those that a name stands for. */
+static json_t *addresses_json(struct endpoint *endpoint)
+{
+	struct address addresses[ENDPOINT_ADDRESSES_MAX];
+	size_t n = endpoint_addresses(endpoint, addresses);
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		char text[ADDRESS_TEXT_MAX + 1];
+
+		address_format(&addresses[i], text);
+		json_array_append_new(array, json_string(text));
+	}
+	return array;
+}
+
 static json_t *member_json(const struct cluster *cluster, const struct member *member,
 			   uint64_t now_ns)
 {
-	const struct endpoint *endpoint = member->endpoint;
-	char address[ADDRESS_TEXT_MAX + 1];
-
-	address_format(&endpoint->address, address);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s?, s:o}", "cluster",
-			 cluster->config->name, "balance", balance_names[cluster->config->balance],
-			 "endpoint", endpoint->name, "address", address, "state",
-			 endpoint_state_name(endpoint_state(endpoint)), "health",
-			 endpoint_health_name(endpoint_health(endpoint)), "connections",
-			 counter(&endpoint->n_active), "chosen", counter(&endpoint->n_chosen),
-			 "failed", counter(&endpoint->n_failed), "ejected_ms",
-			 ejected_json(endpoint, now_ns), "check",
-			 endpoint->check.at_ns ? endpoint->check.text : NULL, "check_age_ms",
-			 ms_between(endpoint->check.at_ns, now_ns));
+	struct endpoint *endpoint = member->endpoint;
+	return json_pack(
+	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s?, s:o, s:s?, s:o, s:o}",
+	    "cluster", cluster->config->name, "balance", balance_names[cluster->config->balance],
+	    "endpoint", endpoint->name, "address", endpoint->target, "state",
+	    endpoint_state_name(endpoint_state(endpoint)), "health",
+	    endpoint_health_name(endpoint_health(endpoint)), "connections",
+	    counter(&endpoint->n_active), "chosen", counter(&endpoint->n_chosen), "failed",
+	    counter(&endpoint->n_failed), "ejected_ms", ejected_json(endpoint, now_ns), "check",
+	    endpoint->check.at_ns ? endpoint->check.text : NULL, "check_age_ms",
+	    ms_between(endpoint->check.at_ns, now_ns), "resolved",
+	    endpoint->lookup.at_ns ? endpoint->lookup.text : NULL, "resolved_age_ms",
+	    ms_between(endpoint->lookup.at_ns, now_ns), "addresses", addresses_json(endpoint));
 }
 
 /* Pages of endpoints, all of one generation. */

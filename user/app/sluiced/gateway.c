@@ -9,6 +9,7 @@
 #include "core/access_log.h"
 #include "core/events.h"
 #include "route/health_checker.h"
+#include "route/resolver.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -76,6 +77,7 @@ static void begin_stop(struct gateway *g)
 	g->is_stopping = true;
 	control_server_free(TAKE_PTR(g->control));
 	health_checker_free(TAKE_PTR(g->health));
+	resolver_free(TAKE_PTR(g->resolver));
 	drains_stop(&g->drains);
 	plan_stop(g);
 	/* The hard stop is here, and not in the plan: it must not depend on a worker's memory. */
@@ -241,6 +243,12 @@ static int start_workers(struct gateway *g, unsigned int n_workers)
 	return error;
 }
 
+void gateway_follow_endpoints(struct gateway *g)
+{
+	resolver_follow(g->resolver, g->routing);
+	health_checker_follow(g->health, g->routing);
+}
+
 static int set_up(struct gateway *g)
 {
 	unsigned int n_workers = count_workers(g->config);
@@ -263,7 +271,10 @@ static int set_up(struct gateway *g)
 	error = health_checker_new(g->loop, &g->health);
 	if (error < 0)
 		return error;
-	health_checker_follow(g->health, g->routing);
+	error = resolver_new(g->loop, &g->resolver);
+	if (error < 0)
+		return error;
+	gateway_follow_endpoints(g);
 	error = open_sockets(g, n_workers);
 	if (error < 0)
 		return error;
@@ -300,6 +311,7 @@ static void tear_down(struct gateway *g)
 		worker_join(g->workers[i]);
 	control_server_free(g->control);
 	health_checker_free(g->health);
+	resolver_free(g->resolver);
 	admin_http_free(g->http);
 	g->is_stopping = true;
 	finish_calls(g);

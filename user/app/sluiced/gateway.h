@@ -18,6 +18,7 @@
 struct admin_http;
 struct control_server;
 struct health_checker;
+struct resolver;
 
 struct gateway {
 	struct config *config;
@@ -30,6 +31,7 @@ struct gateway {
 	struct mailbox *mailbox; /* from the workers to the main thread */
 	struct control_server *control;
 	struct health_checker *health;
+	struct resolver *resolver;
 	struct drains drains;        /* by the operator */
 	struct drain_plan stop_plan; /* by SIGTERM */
 	struct admin_http *http;     /* NULL = off */
@@ -46,6 +48,10 @@ struct gateway {
  * Return: 0 after an orderly stop; -errno if the start failed (logged).
  */
 int gateway_run(struct config *config);
+
+/** gateway_follow_endpoints() - check and resolve the endpoints of g->routing, once it is another
+ */
+void gateway_follow_endpoints(struct gateway *g);
 
 /** gateway_stats() - the workers' counters, added up */
 void gateway_stats(const struct gateway *g, struct stats *ret_stats);
