@@ -223,6 +223,11 @@ void connection_respond(struct connection *c, uint16_t status, struct slice resp
 
 void connection_refuse(struct connection *c, int error)
 {
+	connection_refuse_for(c, error, 1);
+}
+
+void connection_refuse_for(struct connection *c, int error, uint64_t retry_after_s)
+{
 	const struct proto_error_info *info = proto_error_info(error);
 	struct text_writer w;
 	char buf[1024];
@@ -231,7 +236,7 @@ void connection_refuse(struct connection *c, int error)
 	if (info->http_status == 0)
 		info = proto_error_info(EGW_INTERNAL);
 	text_writer_init(&w, buf, sizeof(buf));
-	ws_handshake_write_error(&w, error);
+	ws_handshake_write_refusal(&w, error, retry_after_s);
 	assert(!w.is_truncated);
 	if (c->is_head_request)
 		w.len = (size_t)((char *)memmem(buf, w.len, "\r\n\r\n", 4) + 4 - buf);

@@ -133,6 +133,8 @@ void connection_set_error(struct connection *c, int error);
 
 /** connection_refuse() - answer the request with @error's HTTP response, then linger and end */
 void connection_refuse(struct connection *c, int error);
+/** connection_refuse_for() - likewise with 503 and Retry-After: @retry_after_s, at least 1 */
+void connection_refuse_for(struct connection *c, int error, uint64_t retry_after_s);
 /** connection_respond() - send a complete HTTP response and linger; @error says how to count it */
 void connection_respond(struct connection *c, uint16_t status, struct slice response, int error);
 /** connection_linger() - no more stage logic: deliver what is queued for the client, send FIN, and

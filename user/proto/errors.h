@@ -90,6 +90,8 @@
 	X(EGW_CLOSE_TIMEOUT, "close_timeout", 0, 0, "peer did not finish closing in time")         \
 	X(EGW_CONNECTIONS, "too_many_connections", 503, 1013, "connection limit reached")          \
 	X(EGW_MEMORY, "out_of_memory", 503, 1013, "out of memory or over a memory limit")          \
+	X(EGW_BREAKER, "breaker_open", 503, 1013, "the endpoints fail and are left alone")         \
+	X(EGW_PORTS, "no_source_port", 503, 1013, "no local port or address to connect from")      \
 	X(EGW_SHUTDOWN, "shutdown", 503, 1001, "the gateway is stopping")                          \
 	X(EGW_DRAINING, "draining", 503, 1001, "being drained by the operator")                    \
 	X(EGW_ADMIN, "closed_by_operator", 503, 1001, "closed by the operator")                    \

@@ -108,3 +108,5 @@ void ws_handshake_write_request(struct text_writer *w, struct slice host, struct
  * EGW_INTERNAL. Fits into 1 kB.
  */
 void ws_handshake_write_error(struct text_writer *w, int error);
+/** ws_handshake_write_refusal() - likewise, with a 503's Retry-After (RFC 9110 s10.2.3), else 1 */
+void ws_handshake_write_refusal(struct text_writer *w, int error, uint64_t retry_after_s);

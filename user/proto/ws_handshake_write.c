@@ -2,6 +2,8 @@
 /* The half of ws_handshake.h that writes heads. */
 #include "proto/ws_handshake.h"
 
+#include <inttypes.h>
+
 #define ERROR_BODY_MAX 512 /* bytes; the table of errors is ours, and a test measures it */
 
 static const struct slice crlf = {"\r\n", 2};
@@ -180,14 +182,17 @@ static const char *obligations(unsigned int status)
 		/* RFC 9110 s15.5.22, s7.8: Upgrade, which Connection names too; RFC 6455 s4.4 */
 		return "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 		       "Connection: Upgrade, close\r\n";
-	case 503:
-		return "Retry-After: 1\r\nConnection: close\r\n";
 	default:
 		return "Connection: close\r\n";
 	}
 }
 
 void ws_handshake_write_error(struct text_writer *w, int error)
+{
+	ws_handshake_write_refusal(w, error, 1);
+}
+
+void ws_handshake_write_refusal(struct text_writer *w, int error, uint64_t retry_after_s)
 {
 	const struct proto_error_info *info = proto_error_info(error);
 	char text[ERROR_BODY_MAX];
@@ -202,6 +207,8 @@ void ws_handshake_write_error(struct text_writer *w, int error)
 	text_printf(w,
 		    "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n",
 		    info->http_status, http1_status_text(info->http_status), body.len);
+	if (info->http_status == 503)
+		text_printf(w, "Retry-After: %" PRIu64 "\r\n", MAX(retry_after_s, 1));
 	text_put_str(w, obligations(info->http_status));
 	text_put_slice(w, crlf);
 	text_put(w, body.buf, body.len);

@@ -2,6 +2,7 @@
 #include "route/proxy.h"
 
 #include "base/byte_queue.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text_writer.h"
 #include "core/connection.h"
@@ -9,13 +10,12 @@
 #include "core/worker.h"
 #include "proto/ws_handshake.h"
 #include "route/cluster.h"
+#include "route/connector.h"
 #include "route/forward.h"
+#include "route/hash_key.h"
 #include "route/routing.h"
 
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
-#define TRIES_MAX        8      /* endpoints that one request may try to connect to */
+#define TRIES_MAX        8      /* endpoints that one request may be tried on */
 #define INTERIM_MAX      8      /* 1xx responses ahead of the final one */
 #define REFUSAL_BODY_MAX 16384u /* bytes of an endpoint's refusal that are passed on */
 
@@ -27,13 +27,25 @@ struct proxy {
 	struct http1_scan scan;
 	struct member *tried[TRIES_MAX];
 	size_t n_tried, n_interim;
-	int last_error; /* of the tries so far */
+	uint64_t key_hash;
+	uint64_t breaker_phase; /* 0 = its end was reported */
+	int last_error;         /* of the tries so far */
 };
+
+/* Once a request: how it ended, for the breaker. */
+static void settle(struct proxy *p, enum breaker_outcome outcome)
+{
+	if (p->breaker_phase == 0) /* then the cluster may be gone already */
+		return;
+	cluster_settle(p->cluster, p->breaker_phase, outcome, clock_monotonic_ns());
+	p->breaker_phase = 0;
+}
 
 static void proxy_free(void *stage)
 {
 	struct proxy *p = stage;
 
+	settle(p, BREAKER_NEITHER);
 	byte_queue_done(&p->request);
 	byte_queue_done(&p->early);
 	byte_queue_done(&p->response);
@@ -51,17 +63,24 @@ static struct http1_limits response_limits(const struct connection *c)
 
 /* ---- connecting ---------------------------------------------------------------------------- */
 
-static void try_next(struct connection *c);
+/* The one that the connection is on. */
+static struct member *current(const struct proxy *p)
+{
+	return p->tried[p->n_tried - 1];
+}
 
 static void fail_endpoint(struct connection *c, int error, const char *what)
 {
 	struct proxy *p = c->stage;
-	struct endpoint *endpoint = c->endpoint_state;
+	struct member *member = current(p);
 
 	log_conn(LOG_LEVEL_WARNING, c->id, "cluster \"%s\": endpoint \"%s\": %s",
-		 p->cluster->config->name, endpoint->name, what);
-	atomic_fetch_add_explicit(&endpoint->n_failed, 1, memory_order_relaxed);
+		 p->cluster->config->name, member->config->name, what);
 	p->last_error = error;
+	if (error == EGW_PORTS) /* no fault of the endpoint */
+		return;
+	atomic_fetch_add_explicit(&member->endpoint->n_failed, 1, memory_order_relaxed);
+	cluster_report(p->cluster, member, false, clock_monotonic_ns());
 }
 
 /* The connection is given up on this endpoint and may go to another. */
@@ -73,26 +92,42 @@ static void leave_endpoint(struct connection *c)
 	leg_init(&c->endpoint_leg, c);
 }
 
-static void connect_failed(struct connection *c, int error, const char *what)
+static void give_up(struct connection *c, int error)
 {
-	fail_endpoint(c, error, what);
-	leave_endpoint(c);
-	try_next(c);
+	bool is_tried = error != EUP_NONE && error != EGW_PORTS;
+
+	settle(c->stage, is_tried ? BREAKER_FAILED : BREAKER_NEITHER);
+	connection_refuse(c, error);
 }
 
-static int start_connect(struct connection *c, const struct address *address)
+/* Where to go now, counted on it; NULL if there is none, or were enough. */
+static struct member *next_member(const struct proxy *p)
 {
-	_cleanup_close_ int fd =
-	    socket(address->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	static const int on = 1;
+	const struct pick pick = {
+	    .now_ns = clock_monotonic_ns(),
+	    .key_hash = p->key_hash,
+	    .tried = p->tried,
+	    .n_tried = p->n_tried,
+	};
 
-	if (fd < 0)
-		return -errno;
-	/* Fails on unix sockets, which have nothing to delay. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(fd, &address->sa, address->len) < 0 && errno != EINPROGRESS)
-		return -errno;
-	leg_open(&c->endpoint_leg, TAKE_FD(fd));
+	if (p->n_tried > p->cluster->config->retries || p->n_tried == TRIES_MAX)
+		return NULL;
+	return cluster_pick(p->cluster, &pick);
+}
+
+static int start_connect(struct connection *c, struct member *member)
+{
+	struct proxy *p = c->stage;
+	struct address address;
+	int fd = -1, error = endpoint_address(member->endpoint, &address);
+
+	if (error == 0)
+		error =
+		    connector_start(p->cluster->config, &p->cluster->state->source, &address, &fd);
+	if (error < 0)
+		return error;
+	leg_open(&c->endpoint_leg, fd);
+	timer_arm(&c->timer, p->cluster->config->connect_timeout_ms);
 	return 0;
 }
 
@@ -119,39 +154,58 @@ static int send_request(struct connection *c)
 	return error;
 }
 
-static void try_next(struct connection *c)
+static void fail_connect(struct connection *c, int error)
+{
+	if (error == -EUP_RESOLVE)
+		fail_endpoint(c, EUP_RESOLVE, proto_error_info(error)->text);
+	else if (error == -EADDRNOTAVAIL)
+		fail_endpoint(c, EGW_PORTS, proto_error_info(EGW_PORTS)->text);
+	else
+		fail_endpoint(c, EUP_CONNECT, strerror(-error));
+}
+
+static void try_on(struct connection *c, struct member *member)
 {
 	struct proxy *p = c->stage;
 
 	connection_set_state(c, CONNECTION_CONNECTING);
-	for (;;) {
-		struct member *member =
-		    p->n_tried < TRIES_MAX ? cluster_pick(p->cluster, p->tried, p->n_tried) : NULL;
-		struct address address;
+	for (; member; member = next_member(p)) {
 		int error;
 
-		if (!member) {
-			connection_refuse(c, p->last_error ? p->last_error : EUP_NONE);
-			return;
-		}
 		p->tried[p->n_tried++] = member;
 		c->endpoint_state = member->endpoint;
 		c->endpoint = member->config;
-		error = endpoint_address(member->endpoint, &address);
+		error = start_connect(c, member);
 		if (error == 0)
-			error = start_connect(c, &address);
-		if (error == 0) {
-			timer_arm(&c->timer, p->cluster->config->connect_timeout_ms);
 			error = send_request(c);
-		}
 		if (error == 0)
 			return;
-		if (error == -EUP_RESOLVE)
-			fail_endpoint(c, EUP_RESOLVE, proto_error_info(error)->text);
-		else
-			fail_endpoint(c, EUP_CONNECT, strerror(-error));
+		fail_connect(c, error);
 		leave_endpoint(c);
 	}
+	give_up(c, p->last_error ? p->last_error : EUP_NONE);
+}
+
+static void connect_failed(struct connection *c, int error, const char *what)
+{
+	fail_endpoint(c, error, what);
+	leave_endpoint(c);
+	try_on(c, next_member(c->stage));
+}
+
+/*
+ * Once more, on another endpoint. Nothing has been sent to the client, the request is a GET, which
+ * may be repeated (RFC 9110 s9.2.2), and the client's frames are still here.
+ */
+static void retry_on(struct connection *c, struct member *member)
+{
+	struct proxy *p = c->stage;
+
+	leave_endpoint(c);
+	byte_queue_consume(&p->response, byte_queue_len(&p->response));
+	p->scan = (struct http1_scan){0};
+	p->n_interim = 0;
+	try_on(c, member);
 }
 
 static void on_writable(struct connection *c, struct leg *leg)
@@ -174,7 +228,20 @@ static void on_writable(struct connection *c, struct leg *leg)
 static void answer_failed(struct connection *c, int error)
 {
 	fail_endpoint(c, error, proto_error_info(error)->text);
-	connection_refuse(c, error);
+	give_up(c, error);
+}
+
+/* No answer, which another endpoint may have. */
+static void no_answer(struct connection *c, int error)
+{
+	struct member *member;
+
+	fail_endpoint(c, error, proto_error_info(error)->text);
+	member = next_member(c->stage);
+	if (member)
+		retry_on(c, member);
+	else
+		give_up(c, error);
 }
 
 static void upgraded(struct connection *c, struct proxy *p, const struct http1_head *head,
@@ -189,6 +256,8 @@ static void upgraded(struct connection *c, struct proxy *p, const struct http1_h
 		answer_failed(c, EUP_LARGE);
 		return;
 	}
+	cluster_report(p->cluster, current(p), true, clock_monotonic_ns());
+	settle(p, BREAKER_OK);
 	error = leg_send(&c->client, w.buf, w.len);
 	if (error == -ENOMEM) {
 		connection_end(c, EGW_MEMORY);
@@ -233,16 +302,32 @@ static void pass_refusal(struct connection *c, const struct http1_head *head, st
 	text_printf(&w, "Content-Length: %zu\r\nConnection: close\r\n\r\n", body.len);
 	text_put_slice(&w, body);
 	if (w.is_truncated) {
-		answer_failed(c, EUP_LARGE);
+		give_up(c, EUP_LARGE);
 		return;
 	}
-	fail_endpoint(c, EUP_STATUS, "refused the upgrade");
+	settle(c->stage, head->status >= 500 ? BREAKER_FAILED : BREAKER_OK);
 	connection_respond(c, head->status, (struct slice){w.buf, w.len}, EUP_STATUS);
 }
 
 static bool is_refusal(const struct http1_head *head)
 {
 	return head->status >= 300;
+}
+
+/*
+ * A refusal of the client, 4xx, comes from an endpoint that works. Return: where to go instead,
+ * for one that says that it, or what is behind it, does not.
+ */
+static struct member *judge_refusal(struct connection *c, const struct http1_head *head)
+{
+	struct proxy *p = c->stage;
+
+	if (head->status < 500) {
+		cluster_report(p->cluster, current(p), true, clock_monotonic_ns());
+		return NULL;
+	}
+	fail_endpoint(c, EUP_STATUS, "refused the upgrade");
+	return head->status >= 502 && head->status <= 504 ? next_member(p) : NULL;
 }
 
 /* Whether more of a refusal's body should be waited for. */
@@ -325,6 +410,7 @@ static void keep_response(struct connection *c, struct proxy *p, const char *dat
 static void take_response(struct connection *c, const char *data, size_t len)
 {
 	struct proxy *p = c->stage;
+	struct member *member = NULL;
 	bool is_kept = byte_queue_len(&p->response) > 0;
 	struct http1_head head;
 	size_t head_len = 0;
@@ -349,6 +435,12 @@ static void take_response(struct connection *c, const char *data, size_t len)
 		keep_response(c, p, data, len, is_kept, (size_t)skipped);
 		return;
 	}
+	if (is_refusal(&head))
+		member = judge_refusal(c, &head);
+	if (member) {
+		retry_on(c, member);
+		return;
+	}
 	/* The stage's successor must not free it: its bytes are still needed. */
 	c->free_stage = NULL;
 	answered(c, p, &head,
@@ -366,7 +458,7 @@ static void endpoint_readable(struct connection *c)
 	if (n > 0)
 		take_response(c, scratch, (size_t)n);
 	else if (n != -EAGAIN)
-		answer_failed(c, EUP_CLOSED);
+		no_answer(c, EUP_CLOSED);
 }
 
 /* Frames may not precede the 101, but a hasty client's are kept for the endpoint, within a bound.
@@ -403,7 +495,7 @@ static void on_deadline(struct connection *c)
 	if (c->state == CONNECTION_CONNECTING)
 		connect_failed(c, EUP_TIMEOUT, "connect_timeout passed");
 	else
-		answer_failed(c, EUP_TIMEOUT);
+		no_answer(c, EUP_TIMEOUT);
 }
 
 static void on_close(struct connection *c, int error, uint16_t code, struct slice text)
@@ -437,6 +529,19 @@ static int keep_request(struct connection *c, struct proxy *p,
 	return 0;
 }
 
+/* Whether the breaker lets it through; else it is refused. */
+static bool is_admitted(struct connection *c, struct proxy *p)
+{
+	struct breaker_admission admission = cluster_admit(p->cluster, clock_monotonic_ns());
+
+	if (admission.is_admitted)
+		p->breaker_phase = admission.phase;
+	else
+		connection_refuse_for(c, EGW_BREAKER,
+				      (admission.retry_ns + NS_PER_S - 1) / NS_PER_S);
+	return admission.is_admitted;
+}
+
 void proxy_begin(struct connection *c, struct cluster *cluster,
 		 const struct handshake_request *request)
 {
@@ -455,6 +560,8 @@ void proxy_begin(struct connection *c, struct cluster *cluster,
 	}
 	p->cluster = cluster;
 	c->cluster = cluster->config;
+	if (cluster->config->balance == CONFIG_BALANCE_HASH)
+		p->key_hash = hash_key_of(cluster->config->hash_key, request->head, &c->source.sa);
 	byte_queue_init(&p->request, WORKER_SCRATCH_OUT);
 	byte_queue_init(&p->early, LEG_READ_MAX);
 	byte_queue_init(&p->response, c->config->limits.max_head_bytes + 2 * LEG_READ_MAX);
@@ -462,6 +569,6 @@ void proxy_begin(struct connection *c, struct cluster *cluster,
 	error = keep_request(c, p, request);
 	if (error < 0)
 		connection_refuse(c, -error);
-	else
-		try_next(c);
+	else if (is_admitted(c, p))
+		try_on(c, next_member(p));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/routing.h"
 
+#include "base/clock.h"
 #include "core/connection.h"
 #include "core/worker.h"
 #include "proto/origin.h"
@@ -39,11 +40,14 @@ static uint64_t name_hash(const struct routing *r, const char *name)
 
 static int set_up_clusters(struct routing *r, const struct routing *previous)
 {
+	uint64_t now_ns = clock_monotonic_ns();
+
 	for (size_t i = 0; i < r->config->n_clusters; i++) {
 		const struct config_cluster *config = &r->config->clusters[i];
 		struct cluster *cluster = &r->clusters[i];
-		int error = cluster_init(cluster, config,
-					 previous ? routing_cluster(previous, config->name) : NULL);
+		int error =
+		    cluster_init(cluster, config,
+				 previous ? routing_cluster(previous, config->name) : NULL, now_ns);
 
 		if (error == 0)
 			error = hash_table_insert(&r->clusters_by_name, &cluster->by_name,
