@@ -192,7 +192,7 @@ lint-cppcheck:
 		$(filter -I% -D%,$(LINT_CPPFLAGS)) $(filter %.c,$(ANALYSED))
 lint-tidy: $(TIDY_STAMPS)
 lint-shell:
-	$(Q)shellcheck $(call scripts,ba?sh|sh)
+	$(Q)shellcheck $(call scripts,ba?sh|sh) $(COMPLETIONS)
 lint-python:
 	$(Q)$(PYTHON) -m pyflakes $(sort $(call scripts,python3?) \
 		$(shell find $(wildcard tests tools vmtest) -name '*.py'))
@@ -247,6 +247,7 @@ demo: deps ## install, build, and drive real traffic through a gateway
 SBIN := $(filter %/sluiced %/sluice-loader,$(BINARIES))
 BIN := $(filter-out $(SBIN) $(B)/micro-%,$(BINARIES))
 EXAMPLES = $(wildcard examples/*)
+COMPLETIONS = $(wildcard packaging/bash-completion/*)
 DOC_DIR := $(PREFIX)/share/doc/sluice
 
 # The key list of sluice.conf(5) comes out of the table that reads the configuration.
@@ -258,13 +259,16 @@ $(B)/man/sluice.conf.5: docs/man/sluice.conf.5.in $(B)/sluiced
 
 MAN_INSTALLED = $(MAN_PAGES) $(B)/man/sluice.conf.5
 
-install: build $(B)/man/sluice.conf.5 ## copy binaries, manual pages and examples below $(DESTDIR)$(PREFIX)
+COMPLETION_DIR := $(PREFIX)/share/bash-completion/completions
+
+install: build $(B)/man/sluice.conf.5 ## copy binaries, manual pages, completion, examples below $(DESTDIR)$(PREFIX)
 	$(Q)set -e; \
 	put() { mode=$$1 to=$(DESTDIR)$$2; shift 2; \
 		for file; do install -D -m $$mode "$$file" "$$to/$${file##*/}"; done; }; \
 	put 755 $(PREFIX)/sbin $(SBIN); \
 	put 755 $(PREFIX)/bin $(BIN); \
 	put 644 $(DOC_DIR)/examples $(EXAMPLES); \
+	put 644 $(COMPLETION_DIR) $(COMPLETIONS); \
 	for page in $(MAN_INSTALLED); do put 644 $(PREFIX)/share/man/man$${page##*.} $$page; done
 
 uninstall: ## remove what install copied
@@ -272,6 +276,7 @@ uninstall: ## remove what install copied
 	drop() { from=$(DESTDIR)$$1; shift; for file; do rm -f "$$from/$${file##*/}"; done; }; \
 	drop $(PREFIX)/sbin $(SBIN); \
 	drop $(PREFIX)/bin $(BIN); \
+	drop $(COMPLETION_DIR) $(COMPLETIONS); \
 	for page in $(MAN_INSTALLED); do drop $(PREFIX)/share/man/man$${page##*.} $$page; done; \
 	rm -rf $(DESTDIR)$(DOC_DIR)
 
