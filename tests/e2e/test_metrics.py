@@ -1,20 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """/metrics: what a generator of known traffic sent is what the counters say."""
 
-import json
 import re
-import shutil
-import socket
-import subprocess
-import urllib.parse
-import urllib.request
 
 import pytest
 
-from lib import bench, env, ws_raw
+from lib import bench, ws_raw
 from lib.daemon import ECHO_CONFIG, proxy_config
 from lib.endpoint import tunnel
-from lib.process import Process
 
 NAMES = {
     "sluice_build_info",
@@ -34,26 +27,10 @@ LISTENERS = 'listener a { listen = {"127.0.0.1:0"} }\nlistener b { listen = {"12
 CLIENT_HEADER, SERVER_HEADER = 6, 2  # of frames up to 125 bytes
 
 
-def check(text):
-    """promtool's own opinion of it."""
-    promtool = shutil.which("promtool")
-    assert promtool, "promtool is missing: make deps"
-    done = subprocess.run(
-        [promtool, "check", "metrics"],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=env.PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == 0 and not done.stdout and not done.stderr, done
-
-
 def test_names_and_form(sluiced):
     daemon = sluiced(ECHO_CONFIG + proxy_config("127.0.0.1:9"))
     _, headers, body = daemon.http("/metrics")
     assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    check(body.decode())
     assert set(re.findall(r"^# TYPE (\S+)", body.decode(), re.M)) == NAMES
     assert set(re.findall(r"^# HELP (\S+) \S", body.decode(), re.M)) == NAMES
 
@@ -72,7 +49,6 @@ def test_counters_equal_what_was_sent(sluiced, directory, path, workers):
         assert result["messages_total"] == messages
         daemon.wait_closed("close_frame", connections)
         m = daemon.metrics()
-    check(m.text)
     assert m("sluice_accepted_total", listener="b") == connections
     assert m("sluice_accepted_total", listener="a") == 0
     assert m("sluice_refused_total") == 0
@@ -132,60 +108,3 @@ def test_refusals_by_reason(sluiced):
     m = daemon.metrics()
     assert m("sluice_refused_total", reason="no_route") == 3 == m("sluice_refused_total")
     assert m("sluice_accepted_total") == 3
-
-
-# ---- Prometheus --------------------------------------------------------------------------------
-
-PROMETHEUS_CONFIG = """\
-global:
-  scrape_interval: 1s
-scrape_configs:
-  - job_name: sluice
-    static_configs:
-      - targets: ["{host}:{port}"]
-"""
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
-
-
-def query(port, expression):
-    """Value of an expression that gives one sample, or None as long as it gives none."""
-    url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    try:
-        with urllib.request.urlopen(url, timeout=env.PATIENCE_S) as response:
-            result = json.load(response)["data"]["result"]
-    except OSError:
-        return None
-    return float(result[0]["value"][1]) if result else None
-
-
-def test_prometheus_scrapes_and_answers(sluiced, directory):
-    binary = shutil.which("prometheus")
-    assert binary, "prometheus is missing: make deps"
-    daemon = sluiced(ECHO_CONFIG)
-    bench.clean_client(directory, daemon.url(), "-c", "3", "-n", "50")
-    daemon.wait_closed("close_frame", 3)
-    host, port = daemon.admin_address()
-    config = directory / "prometheus.yml"
-    config.write_text(PROMETHEUS_CONFIG.format(host=host, port=port))
-    own_port = free_port()
-    argv = [
-        binary,
-        f"--config.file={config}",
-        f"--storage.tsdb.path={directory / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{own_port}",
-    ]
-    with Process(argv, directory, "prometheus") as prometheus:
-
-        def has_scraped():
-            assert prometheus.is_running(), prometheus.stderr()
-            return query(own_port, 'up{job="sluice"}') == 1
-
-        env.until(has_scraped, "Prometheus to scrape the daemon")
-        assert query(own_port, 'sluice_accepted_total{listener="public"}') == 3
-        assert query(own_port, 'sum(sluice_frames_total{kind="binary",direction="in"})') == 50
-        buckets = "histogram_quantile(0.99, sluice_handshake_seconds_bucket)"
-        assert 0 < query(own_port, buckets) <= 10
