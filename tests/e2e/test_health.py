@@ -431,3 +431,21 @@ def test_maintenance_is_not_checked(sluiced):
         assert one.n_checks == n_checks
         daemon.ctl("set.endpoint", cluster="back-all", endpoint="e0", state="ready")
         wait_health(daemon, "up")
+
+
+def test_metrics_say_what_checks_found(sluiced):
+    with CheckedEndpoint(answer(500)) as one:
+        daemon = sluiced(
+            checked_config(one.address, health=f'type = http {HASTY} fall = 1 path = "/health"')
+        )
+        labels = {"cluster": "back-all", "endpoint": "e0"}
+        wait_health(daemon, "down")
+        m = daemon.metrics()
+        assert m("sluice_endpoint_up", **labels) == 0
+        assert m("sluice_health_checks_total", result="failed") >= 1
+        assert m("sluice_health_checks_total", result="good") == 0
+        one.health = answer(200)
+        wait_health(daemon, "up")
+        m = daemon.metrics()
+        assert m("sluice_endpoint_up", **labels) == 1
+        assert m("sluice_health_checks_total", result="good") >= 2

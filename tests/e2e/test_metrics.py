@@ -20,6 +20,8 @@ NAMES = {
     "sluice_frames_total",
     "sluice_endpoint_up",
     "sluice_endpoint_connections",
+    "sluice_health_checks_total",
+    "sluice_health_checks_waiting",
     "sluice_loop_lag_seconds",
     "sluice_queue_depth",
 }

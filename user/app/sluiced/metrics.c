@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/version.h"
 #include "core/loop_lag.h"
+#include "route/health_checker.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -169,6 +170,21 @@ static void put_clusters(FILE *out, const struct routing *routing)
 	put_endpoints(out, routing, "sluice_endpoint_connections", count_connections);
 }
 
+static void put_health_checks(FILE *out, const struct health_checker *checker)
+{
+	struct health_checker_stats stats;
+
+	if (!checker)
+		return; /* the daemon stops: rather nothing than counters that go back to 0 */
+	health_checker_stats(checker, &stats);
+	family(out, "sluice_health_checks_total", "counter", "Health checks by what they found.");
+	fprintf(out, "sluice_health_checks_total{result=\"good\"} %" PRIu64 "\n", stats.n_good);
+	fprintf(out, "sluice_health_checks_total{result=\"failed\"} %" PRIu64 "\n", stats.n_failed);
+	family(out, "sluice_health_checks_waiting", "gauge",
+	       "Endpoints whose check is due while as many as may be are on their way.");
+	fprintf(out, "sluice_health_checks_waiting %zu\n", stats.n_waiting);
+}
+
 /* ---- workers ------------------------------------------------------------------------------- */
 
 static void put_lag(FILE *out, unsigned int worker, const struct loop_lag *lag)
@@ -221,6 +237,7 @@ int metrics_write(const struct gateway *g, char **ret_text, size_t *ret_len)
 	put_handshakes(out, &stats);
 	put_traffic(out, &stats);
 	put_clusters(out, g->routing);
+	put_health_checks(out, g->health);
 	put_workers(out, g);
 	has_failed = ferror(out);
 	/* The text is ours only from here on. */
