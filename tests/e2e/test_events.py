@@ -10,6 +10,7 @@ import pytest
 from lib import env
 from lib.control import ControlError
 from lib.daemon import SANITIZER_ENV, proxy_config
+from lib.endpoint import RawEndpoint
 from lib.process import Process
 
 CONFIG = proxy_config("127.0.0.1:9")
@@ -186,3 +187,40 @@ def test_sluicectl_events_prints_each_at_once(sluiced, directory, is_json):
             assert "started" in lines[0] and lines[2].endswith("state=ready")
         daemon.stop()
         assert process.wait() == 3  # the daemon closed the connection
+
+
+# ---- who tells ---------------------------------------------------------------------------------
+
+
+def test_endpoint_that_goes_and_comes_back(sluiced, endpoint):
+    """The checks of health, in the stream and in the metrics."""
+    health = "health { type = tcp  interval = 50ms  rise = 1  fall = 1 }"
+    daemon = sluiced(proxy_config(endpoint.address, cluster=health))
+    host, port = endpoint.address.rsplit(":", 1)
+    fields = {"cluster": "back-all", "endpoint": "e0"}
+    with daemon.control() as control:
+        follow(control, last=KEPT)
+
+        def wait_for(kind):
+            while True:
+                for event in read_events(control, 1):
+                    if event["type"] == kind:
+                        return event
+
+        wait_for("endpoint_up")
+        assert daemon.metrics()("sluice_endpoint_up", **fields) == 1
+        endpoint.close()
+        event = wait_for("endpoint_down")
+        assert event["severity"] == "warning" and fields.items() <= event["fields"].items()
+        assert daemon.metrics()("sluice_endpoint_up", **fields) == 0
+        with RawEndpoint(host=host, port=int(port)):
+            wait_for("endpoint_up")
+            assert daemon.metrics()("sluice_endpoint_up", **fields) == 1
+
+
+def test_drain_begins_and_ends(sluiced):
+    daemon = sluiced(CONFIG)
+    daemon.ctl("drain", cluster="back-all")
+    daemon.ctl("undrain", cluster="back-all")
+    types = [event["type"] for event in daemon.ctl("show.events")]
+    assert types[:3] == ["started", "drain_started", "drain_finished"]
