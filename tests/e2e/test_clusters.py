@@ -6,6 +6,7 @@ import json
 import pytest
 
 from lib import ws_raw
+from lib.checked import CheckedEndpoint
 from lib.control import ControlError
 from lib.daemon import proxy_config
 from lib.endpoint import tunnel
@@ -60,7 +61,7 @@ def test_sets_the_state_of_one_endpoint(sluiced, state):
     daemon = sluiced(proxy_config(NOWHERE, "127.0.0.1:2"))
     code, out, err = daemon.sluicectl("set", "endpoint", "back-all/e1", "state", state)
     assert (code, err) == (0, "")
-    assert out.startswith(f"back-all/e1: {state}, unknown, 0 connections")
+    assert out == f"back-all/e1: {state}, unknown, weight 100, 0 connections\n"
     rows = rows_of(daemon)
     assert rows["back-all", "e1"]["state"] == state
     assert rows["back-all", "e0"]["state"] == "ready"
@@ -103,6 +104,18 @@ WRONG = {
         {"cluster": "back-all", "endpoint": "e0"},
         "expected cluster, endpoint, and what to set",
     ),
+    "weight": (
+        {"cluster": "back-all", "endpoint": "e0", "weight": 1001},
+        "weight = 1001: expected a number from 0 to 1000",
+    ),
+    "weight-a-text": (
+        {"cluster": "back-all", "endpoint": "e0", "weight": "10"},
+        'weight = "10": expected a number from 0 to 1000',
+    ),
+    "weight-beyond-the-configured": (
+        {"cluster": "back-all", "endpoint": "e0", "weight": 101},
+        "weight = 101: expected at most 100, which is configured",
+    ),
     "other-filter": (
         {"cluster": "back-all", "endpoint": "e0", "state": "drain", "route": "all"},
         'unknown argument "route"',
@@ -138,3 +151,60 @@ def test_sluicectl_says_how_the_verb_is_used(sluiced, words):
     code, _, err = daemon.sluicectl("set", "endpoint", *words)
     assert code == 2
     assert "CLUSTER/NAME state ready|drain|maint" in err
+
+
+def connections_by_endpoint(daemon):
+    return {name: row["connections"] for (_, name), row in rows_of(daemon).items()}
+
+
+def open_many(daemon, count):
+    return [ws_raw.connect(daemon.address(), "/live") for _ in range(count)]
+
+
+BALANCES = ["round_robin", "least_conn", "hash"]
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+@pytest.mark.parametrize("words", [("state", "drain"), ("state", "maint"), ("weight", "0")])
+def test_new_connections_go_elsewhere_and_live_ones_stay(sluiced, words, balance):
+    with CheckedEndpoint() as a, CheckedEndpoint() as b:
+        daemon = sluiced(proxy_config(a.address, b.address, cluster=f"balance = {balance}"))
+        names = connections_by_endpoint(daemon)
+        with ws_raw.connect(daemon.address(), "/live") as first:
+            (used,) = [name for name, n in connections_by_endpoint(daemon).items() if n]
+            (other,) = names.keys() - {used}
+            code, _, err = daemon.sluicectl("set", "endpoint", f"back-all/{used}", *words)
+            assert (code, err) == (0, "")
+            clients = open_many(daemon, 10)
+            assert connections_by_endpoint(daemon) == {used: 1, other: 10}
+            first.send(ws_raw.frame(ws_raw.TEXT, "still"))
+            first.expect_frame(ws_raw.TEXT, "still")
+            # And back.
+            word = ("weight", "100") if words[0] == "weight" else ("state", "ready")
+            daemon.sluicectl("set", "endpoint", f"back-all/{used}", *word)
+            daemon.sluicectl("set", "endpoint", f"back-all/{other}", "state", "drain")
+            clients += open_many(daemon, 5)
+            assert connections_by_endpoint(daemon) == {used: 6, other: 10}
+            for client in clients:
+                client.close()
+
+
+def test_a_smaller_weight_takes_a_smaller_share(sluiced):
+    with CheckedEndpoint() as a, CheckedEndpoint() as b:
+        daemon = sluiced(proxy_config(a.address, b.address, cluster="balance = least_conn"))
+        daemon.ctl("set.endpoint", cluster="back-all", endpoint="e0", weight=25)
+        assert rows_of(daemon)["back-all", "e0"]["weight"] == 25
+        clients = open_many(daemon, 50)
+        # 1 to 4, which least_conn keeps exactly.
+        assert connections_by_endpoint(daemon) == {"e0": 10, "e1": 40}
+        for client in clients:
+            client.close()
+
+
+def test_shows_balance_and_breaker(sluiced):
+    daemon = sluiced(
+        proxy_config(NOWHERE, cluster="balance = hash breaker { failure_ratio = 50% }")
+    )
+    row = rows_of(daemon)["back-all", "e0"]
+    assert (row["balance"], row["breaker"]) == ("hash", "closed")
+    assert daemon.sluicectl("show", "clusters")[0] == 0

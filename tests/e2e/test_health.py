@@ -375,6 +375,28 @@ def test_live_connections_outlive_a_down_endpoint(sluiced):
             client.expect_frame(ws_raw.TEXT, "again")
 
 
+def test_new_connections_avoid_a_down_endpoint(sluiced):
+    with CheckedEndpoint() as one, CheckedEndpoint() as two:
+        daemon = sluiced(
+            checked_config(
+                one.address, two.address, health=f'type = http {HASTY} path = "/health"'
+            )
+        )
+        wait_health(daemon, "up", "e0")
+        wait_health(daemon, "up", "e1")
+        one.health = answer(503)
+        wait_health(daemon, "down", "e0")
+        with contextlib.ExitStack() as stack:
+            for _ in range(6):
+                stack.enter_context(ws_raw.connect(daemon.address(), "/live"))
+            assert (row(daemon, "e0")["connections"], row(daemon, "e1")["connections"]) == (0, 6)
+            one.health = answer(200)
+            wait_health(daemon, "up", "e0")
+            for _ in range(6):
+                stack.enter_context(ws_raw.connect(daemon.address(), "/live"))
+            assert row(daemon, "e0")["connections"] >= 2
+
+
 def test_show_clusters_while_an_endpoint_dies_and_comes_back(sluiced):
     with CheckedEndpoint() as steady, CheckedEndpoint() as first:
         daemon = sluiced(

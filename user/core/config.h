@@ -45,6 +45,8 @@ enum endpoint_state {
 	ENDPOINT_MAINT, /* nor checks of health */
 };
 
+#define CONFIG_ENDPOINT_WEIGHT_MAX 1000u
+
 struct config_endpoint {
 	char *name;                /* unique in its cluster */
 	char *target;              /* as written: an address, or NAME:PORT */

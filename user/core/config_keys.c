@@ -621,7 +621,7 @@ static const struct config_key endpoint_keys[] = {
 	.name = "weight",
 	.type = CONFIG_NUMBER,
 	.fallback = "100",
-	.max = 1000,
+	.max = CONFIG_ENDPOINT_WEIGHT_MAX,
 	.is_reloadable = true,
 	FIELD(struct config_endpoint, weight),
 	.help =

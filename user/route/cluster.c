@@ -49,6 +49,8 @@ static int take_endpoint(const struct config_cluster *cluster, const struct conf
 		 */
 		if (member->config->state != config->state)
 			endpoint_set_state(member->endpoint, config->state, now_ns);
+		if (member->config->weight != config->weight)
+			endpoint_set_share(member->endpoint, ENDPOINT_SHARE_ALL);
 		return 0;
 	}
 	error = endpoint_new(cluster, config, ret_endpoint);

@@ -5,8 +5,6 @@
 
 #include <stdio.h>
 
-#define RAMP_FULL 65536u
-
 /* ---- life ---------------------------------------------------------------------------------- */
 
 int endpoint_new(const struct config_cluster *cluster, const struct config_endpoint *config,
@@ -114,6 +112,17 @@ int endpoint_state_from_name(const char *name, enum endpoint_state *ret_state)
 	return -EINVAL;
 }
 
+void endpoint_set_share(struct endpoint *e, uint32_t share)
+{
+	assert(share <= ENDPOINT_SHARE_ALL);
+	store(e->held_back, ENDPOINT_SHARE_ALL - share);
+}
+
+uint32_t endpoint_share(const struct endpoint *e)
+{
+	return ENDPOINT_SHARE_ALL - load(e->held_back);
+}
+
 bool endpoint_set_health(struct endpoint *e, bool is_up, uint64_t now_ns)
 {
 	uint8_t health = is_up ? ENDPOINT_UP : ENDPOINT_DOWN;
@@ -163,8 +172,8 @@ bool endpoint_is_ejected(const struct endpoint *e, uint64_t now_ns)
 
 bool endpoint_is_available(const struct endpoint *e, uint64_t now_ns)
 {
-	return load(e->state) == ENDPOINT_READY && endpoint_health(e) != ENDPOINT_DOWN &&
-	       !endpoint_is_ejected(e, now_ns);
+	return load(e->state) == ENDPOINT_READY && endpoint_share(e) > 0 &&
+	       endpoint_health(e) != ENDPOINT_DOWN && !endpoint_is_ejected(e, now_ns);
 }
 
 /* ---- where it is --------------------------------------------------------------------------- */
@@ -293,6 +302,6 @@ uint32_t endpoint_ramp(const struct endpoint *e, uint64_t slow_start_ns, uint64_
 	uint64_t age_ns = now_ns > from_ns ? now_ns - from_ns : 0; /* another thread's is later */
 
 	if (from_ns == 0 || age_ns >= slow_start_ns)
-		return RAMP_FULL;
-	return (uint32_t)((double)age_ns / (double)slow_start_ns * RAMP_FULL);
+		return endpoint_share(e);
+	return (uint32_t)((double)age_ns / (double)slow_start_ns * endpoint_share(e));
 }

@@ -26,6 +26,8 @@ enum endpoint_health {
 	ENDPOINT_DOWN,
 };
 
+#define ENDPOINT_SHARE_ALL 65536u
+
 #define ENDPOINT_EJECTIONS_MAX 10u /* by which the time of an ejection grows at most */
 
 #define ENDPOINT_CHECK_TEXT_MAX 79
@@ -50,6 +52,7 @@ struct endpoint {
 	struct address *addresses;     /* owned, n_addresses of them */
 	size_t next_address;           /* of them, for the next connection */
 	_Atomic uint32_t n_addresses;  /* changes under the lock */
+	_Atomic uint32_t held_back;    /* of its weight, 0..65536, by the operator */
 	_Atomic uint8_t state, health; /* enum endpoint_state, enum endpoint_health */
 	_Atomic uint32_t n_ejections;  /* of late, 0..ENDPOINT_EJECTIONS_MAX */
 	_Atomic uint64_t ejected_until_ns;   /* 0 = not ejected */
@@ -83,6 +86,14 @@ enum endpoint_state endpoint_state(const struct endpoint *endpoint);
 const char *endpoint_state_name(enum endpoint_state state);
 /** endpoint_state_from_name() - Return: 0 or -EINVAL */
 int endpoint_state_from_name(const char *name, enum endpoint_state *ret_state);
+
+/**
+ * endpoint_set_share() - how much of its configured weight counts, by the operator
+ * @share: 0 (no new connections)..65536 (all, as at the start)
+ */
+void endpoint_set_share(struct endpoint *endpoint, uint32_t share);
+/** endpoint_share() - likewise */
+uint32_t endpoint_share(const struct endpoint *endpoint);
 
 /**
  * endpoint_set_health() - by the checks of health; back from down it starts slowly
@@ -149,7 +160,8 @@ bool endpoint_readmit(struct endpoint *endpoint, uint64_t now_ns);
 /** endpoint_start_slowly() - its share grows from @now_ns on */
 void endpoint_start_slowly(struct endpoint *endpoint, uint64_t now_ns);
 /**
- * endpoint_ramp() - its share of its weight at @now_ns, linear over @slow_start_ns
+ * endpoint_ramp() - its share of its weight at @now_ns: what the operator left of it, after a
+ * return growing linearly over @slow_start_ns
  *
  * Return: 0..65536, which is all of it.
  */

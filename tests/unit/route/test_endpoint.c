@@ -237,9 +237,29 @@ static void state__begins_as_configured(void **state)
 	endpoint_unref(e);
 }
 
+static void share__is_what_the_operator_left_of_the_weight(void **state)
+{
+	struct endpoint *e = make();
+
+	assert_int_equal(endpoint_share(e), ENDPOINT_SHARE_ALL);
+	endpoint_set_share(e, ENDPOINT_SHARE_ALL / 4);
+	assert_int_equal(endpoint_share(e), ENDPOINT_SHARE_ALL / 4);
+	assert_int_equal(endpoint_ramp(e, SECOND, 1), ENDPOINT_SHARE_ALL / 4);
+	assert_true(endpoint_is_available(e, 1));
+	/* Of a ramp, the same part. */
+	endpoint_start_slowly(e, 1);
+	assert_int_equal(endpoint_ramp(e, SECOND, 1 + SECOND / 2), ENDPOINT_SHARE_ALL / 8);
+	endpoint_set_share(e, 0);
+	assert_false(endpoint_is_available(e, 1));
+	endpoint_set_share(e, ENDPOINT_SHARE_ALL);
+	assert_int_equal(endpoint_ramp(e, SECOND, 1 + SECOND), ENDPOINT_SHARE_ALL);
+	endpoint_unref(e);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(share__is_what_the_operator_left_of_the_weight),
 	    cmocka_unit_test(name__is_down_until_it_is_resolved),
 	    cmocka_unit_test(name__addresses_are_taken_in_turn),
 	    cmocka_unit_test(name__is_compared_as_written),

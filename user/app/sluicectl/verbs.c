@@ -218,11 +218,13 @@ static void print_clusters(const json_t *rows)
 	    {"address", "ADDRESS", COLUMN_TEXT, 2},
 	    {"state", "STATE", COLUMN_TEXT, 0},
 	    {"health", "HEALTH", COLUMN_TEXT, 0},
+	    {"weight", "WEIGHT", COLUMN_NUMBER, 4},
 	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 1},
 	    {"chosen", "CHOSEN", COLUMN_NUMBER, 3},
 	    {"failed", "FAILED", COLUMN_NUMBER, 2},
 	    {"check", "LAST CHECK", COLUMN_TEXT, 2},
 	    {"check_age_ms", "AGO", COLUMN_DURATION, 4},
+	    {"breaker", "BREAKER", COLUMN_TEXT, 4},
 	    {"ejected_ms", "EJECTED FOR", COLUMN_DURATION, 3},
 	    {"resolved", "RESOLVED", COLUMN_TEXT, 3},
 	};
@@ -283,28 +285,45 @@ static void print_events(const json_t *rows)
 	json_array_foreach(rows, i, row) print_event(row);
 }
 
-/* CLUSTER/NAME state STATE. A cluster's name has no slash. */
+/* As a number, or as the text that it is, for the daemon to refuse. */
+static json_t *number_of(const char *text)
+{
+	char *end;
+	long long number = strtoll(text, &end, 10);
+
+	return *end || end == text ? json_string(text) : json_integer(number);
+}
+
+/* CLUSTER/NAME state STATE, or weight NUMBER. A cluster's name has no slash. */
 static bool take_endpoint_words(int argc, char **argv, json_t *args)
 {
 	const char *slash = argc == 3 ? strchr(argv[0], '/') : NULL;
+	json_t *value;
 	int failed;
 
-	if (!slash || strcmp(argv[1], "state") != 0)
+	if (!slash)
+		return false;
+	if (strcmp(argv[1], "state") == 0)
+		value = json_string(argv[2]);
+	else if (strcmp(argv[1], "weight") == 0)
+		value = number_of(argv[2]);
+	else
 		return false;
 	failed =
 	    json_object_set_new(args, "cluster", json_stringn(argv[0], (size_t)(slash - argv[0])));
 	failed |= json_object_set_new(args, "endpoint", json_string(slash + 1));
-	failed |= json_object_set_new(args, "state", json_string(argv[2]));
+	failed |= json_object_set_new(args, argv[1], value);
 	return failed == 0;
 }
 
 static void print_endpoint(const json_t *row)
 {
-	printf("%s/%s: %s, %s, %lld connections\n",
+	printf("%s/%s: %s, %s, weight %lld, %lld connections\n",
 	       json_string_value(json_object_get(row, "cluster")),
 	       json_string_value(json_object_get(row, "endpoint")),
 	       json_string_value(json_object_get(row, "state")),
 	       json_string_value(json_object_get(row, "health")),
+	       (long long)json_integer_value(json_object_get(row, "weight")),
 	       (long long)json_integer_value(json_object_get(row, "connections")));
 }
 
@@ -360,8 +379,8 @@ const struct verb verbs[] = {
     {"events", "events", "events as they happen, until interrupted", .is_live = true,
      .is_endless = true, .takes_last = true, .print = print_events},
     {"set endpoint", "set.endpoint", "let an endpoint have new connections, or none",
-     .take_words = take_endpoint_words, .expected = "CLUSTER/NAME state ready|drain|maint",
-     .print = print_endpoint},
+     .take_words = take_endpoint_words,
+     .expected = "CLUSTER/NAME state ready|drain|maint, or weight NUMBER", .print = print_endpoint},
     {"drain", "drain", "close connections at a pace, and take no new ones", .takes_target = true,
      .takes_drain = true, .is_live = true, .print = print_drain},
     {"undrain", "undrain", "take new connections again", .takes_target = true,

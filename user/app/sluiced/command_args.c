@@ -168,6 +168,16 @@ static int parse_last(const json_t *value, struct command_args *ret)
 	return 0;
 }
 
+static int parse_weight(const json_t *value, struct command_args *ret)
+{
+	json_int_t weight = json_integer_value(value);
+
+	ret->has_weight =
+	    json_is_integer(value) && weight >= 0 && weight <= CONFIG_ENDPOINT_WEIGHT_MAX;
+	ret->weight = (uint16_t)weight;
+	return ret->has_weight ? 0 : -EINVAL;
+}
+
 static const struct argument {
 	const char *name;
 	int group;
@@ -191,6 +201,7 @@ static const struct argument {
     {"time", COMMAND_ARGS_DRAIN, parse_time, "a duration of at most 7d, such as 30s"},
     {"rate", COMMAND_ARGS_DRAIN, parse_rate, "connections a second, up to 10000000; 0 = no limit"},
     {"wait", COMMAND_ARGS_DRAIN, parse_wait, "true or false"},
+    {"weight", COMMAND_ARGS_ENDPOINT, parse_weight, "a number from 0 to 1000"},
     {"state", COMMAND_ARGS_ENDPOINT, parse_state, "ready, drain or maint"},
     {"last", COMMAND_ARGS_EVENTS, parse_last, "how many: 0 to 1024"},
 };

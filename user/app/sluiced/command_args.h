@@ -12,7 +12,7 @@ enum command_arg_group {
 	COMMAND_ARGS_FILTER =
 	    1 << 0, /* conn, route, cluster, endpoint, listener, path, source, older, idle */
 	COMMAND_ARGS_CLOSE = 1 << 1,    /* code, reason, all */
-	COMMAND_ARGS_ENDPOINT = 1 << 2, /* cluster and endpoint, which go into the filter; state */
+	COMMAND_ARGS_ENDPOINT = 1 << 2, /* cluster and endpoint, for the filter; state, weight */
 	COMMAND_ARGS_TARGET = 1 << 3,   /* route, cluster, endpoint, likewise; all */
 	COMMAND_ARGS_DRAIN = 1 << 4,    /* time, rate, wait */
 	COMMAND_ARGS_EVENTS = 1 << 5,   /* last */
@@ -23,7 +23,8 @@ struct command_args {
 	bool has_filter, is_all;
 	uint16_t code; /* 1001 unless given */
 	char reason[WS_CONTROL_MAX - 1];
-	bool has_state;
+	bool has_state, has_weight;
+	uint16_t weight;
 	enum endpoint_state state;
 	bool has_time, has_rate, is_without_wait;
 	uint64_t time_ms, rate_per_s;

@@ -19,6 +19,7 @@
 static const char *const balance_names[] = {
     [CONFIG_BALANCE_ROUND_ROBIN] = "round_robin",
     [CONFIG_BALANCE_LEAST_CONN] = "least_conn",
+    [CONFIG_BALANCE_HASH] = "hash",
 };
 
 static json_t *counter(const _Atomic uint64_t *value)
@@ -57,19 +58,35 @@ static json_t *addresses_json(struct endpoint *endpoint)
 	return array;
 }
 
+/* Rounded up: what is not held back as a whole gets something. */
+static unsigned int weight_now(const struct member *member)
+{
+	uint64_t scaled = (uint64_t)member->config->weight * endpoint_share(member->endpoint);
+
+	return (unsigned int)((scaled + ENDPOINT_SHARE_ALL - 1) / ENDPOINT_SHARE_ALL);
+}
+
+static const char *breaker_text(const struct cluster *cluster)
+{
+	return cluster->config->breaker.failure_ratio
+		   ? breaker_state_name(breaker_state(&cluster->state->breaker))
+		   : NULL;
+}
+
 static json_t *member_json(const struct cluster *cluster, const struct member *member,
 			   uint64_t now_ns)
 {
 	struct endpoint *endpoint = member->endpoint;
+
 	return json_pack(
-	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s?, s:o, s:s?, s:o, s:o}",
+	    "{s:s, s:s, s:s?, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:s?, s:o, s:s?, s:o, s:o}",
 	    "cluster", cluster->config->name, "balance", balance_names[cluster->config->balance],
-	    "endpoint", endpoint->name, "address", endpoint->target, "state",
-	    endpoint_state_name(endpoint_state(endpoint)), "health",
-	    endpoint_health_name(endpoint_health(endpoint)), "connections",
-	    counter(&endpoint->n_active), "chosen", counter(&endpoint->n_chosen), "failed",
-	    counter(&endpoint->n_failed), "ejected_ms", ejected_json(endpoint, now_ns), "check",
-	    endpoint->check.at_ns ? endpoint->check.text : NULL, "check_age_ms",
+	    "breaker", breaker_text(cluster), "endpoint", endpoint->name, "address",
+	    endpoint->target, "state", endpoint_state_name(endpoint_state(endpoint)), "health",
+	    endpoint_health_name(endpoint_health(endpoint)), "weight", (int)weight_now(member),
+	    "connections", counter(&endpoint->n_active), "chosen", counter(&endpoint->n_chosen),
+	    "failed", counter(&endpoint->n_failed), "ejected_ms", ejected_json(endpoint, now_ns),
+	    "check", endpoint->check.at_ns ? endpoint->check.text : NULL, "check_age_ms",
 	    ms_between(endpoint->check.at_ns, now_ns), "resolved",
 	    endpoint->lookup.at_ns ? endpoint->lookup.text : NULL, "resolved_age_ms",
 	    ms_between(endpoint->lookup.at_ns, now_ns), "addresses", addresses_json(endpoint));
@@ -181,24 +198,55 @@ static struct member *find_member(struct control_call *call, const struct cluste
 	return NULL;
 }
 
+static void set_state(const struct member *member, enum endpoint_state state)
+{
+	const struct endpoint *endpoint = member->endpoint;
+	const char *name = endpoint_state_name(state);
+
+	endpoint_set_state(member->endpoint, state, clock_monotonic_ns());
+	log_notice("cluster \"%s\": endpoint \"%s\": set to %s by the operator", endpoint->cluster,
+		   endpoint->name, name);
+	events_emit(EVENT_ENDPOINT_STATE, "{s:s, s:s, s:s}", "cluster", endpoint->cluster,
+		    "endpoint", endpoint->name, "state", name);
+}
+
+/* The balance is computed from configured weights; a share of one takes part in it as a ramp. */
+static void set_weight(const struct member *member, uint16_t weight)
+{
+	const struct endpoint *endpoint = member->endpoint;
+	uint16_t configured = member->config->weight;
+
+	endpoint_set_share(member->endpoint, configured ? weight * ENDPOINT_SHARE_ALL / configured
+							: ENDPOINT_SHARE_ALL);
+	log_notice("cluster \"%s\": endpoint \"%s\": weight set to %u of %u by the operator",
+		   endpoint->cluster, endpoint->name, weight, configured);
+}
+
 void command_set_endpoint(struct control_call *call, const struct command_args *args)
 {
 	const struct cluster *cluster;
 	struct member *member;
 
-	if (!args->filter.cluster[0] || !args->filter.endpoint[0] || !args->has_state) {
+	if (!args->filter.cluster[0] || !args->filter.endpoint[0] ||
+	    (!args->has_state && !args->has_weight)) {
 		control_fail(call, CONTROL_ERROR_ARGUMENT,
-			     "expected cluster, endpoint, and what to set: state");
+			     "expected cluster, endpoint, and what to set: state or weight");
 		return;
 	}
 	cluster = find_cluster(call, args->filter.cluster);
 	member = cluster ? find_member(call, cluster, args->filter.endpoint) : NULL;
 	if (!member)
 		return;
-	endpoint_set_state(member->endpoint, args->state, clock_monotonic_ns());
-	log_notice("cluster \"%s\": endpoint \"%s\": set to %s by the operator",
-		   cluster->config->name, member->endpoint->name, endpoint_state_name(args->state));
-	events_emit(EVENT_ENDPOINT_STATE, "{s:s, s:s, s:s}", "cluster", cluster->config->name,
-		    "endpoint", member->endpoint->name, "state", endpoint_state_name(args->state));
+	if (args->has_weight && args->weight > member->config->weight) {
+		control_fail(call, CONTROL_ERROR_ARGUMENT,
+			     "weight = %u: expected at most %u, which is configured; more takes a "
+			     "reload",
+			     args->weight, member->config->weight);
+		return;
+	}
+	if (args->has_weight)
+		set_weight(member, args->weight);
+	if (args->has_state)
+		set_state(member, args->state);
 	control_finish(call, member_json(cluster, member, clock_monotonic_ns()));
 }
