@@ -146,7 +146,7 @@ def test_source_addresses_take_turns(sluiced, endpoint):
 
 
 def test_a_source_that_is_not_ours_is_passed_over(sluiced, endpoint):
-    daemon = sluiced(proxy_config(endpoint.address, cluster='source = {"192.0.2.1", "127.0.0.2"}'))
+    daemon = sluiced(proxy_config(endpoint.address, cluster='source = {"240.0.0.1", "127.0.0.2"}'))
     for _ in range(4):
         client, _, server = open_through(daemon, [endpoint])
         assert server.sock.getpeername()[0] == "127.0.0.2"
@@ -154,7 +154,7 @@ def test_a_source_that_is_not_ours_is_passed_over(sluiced, endpoint):
 
 
 def test_no_source_is_left(sluiced, endpoint):
-    daemon = sluiced(proxy_config(endpoint.address, cluster='source = {"192.0.2.1"}'))
+    daemon = sluiced(proxy_config(endpoint.address, cluster='source = {"240.0.0.1"}'))
     with ws_raw.dial(daemon.address()) as client:
         client.send(ws_raw.request("/x"))
         assert client.read_head().status == 503

@@ -90,6 +90,11 @@ def is_readable(stream):
     return bool(select.select([stream.sock], [], [], 0)[0])
 
 
+def events_of(daemon, field):
+    """What happened to what has this field: the events' types."""
+    return [e["type"] for e in daemon.ctl("show.events") if field in e["fields"]]
+
+
 # ---- retries ---------------------------------------------------------------------------------
 
 BAD_ANSWERS = {
@@ -175,6 +180,7 @@ def test_failing_endpoint_is_ejected_and_comes_back(sluiced):
             return bad.n_called > called
 
         env.until(is_back, "the ejected endpoint to be tried again")
+        assert events_of(daemon, "endpoint") == ["endpoint_ejected", "endpoint_readmitted"]
 
 
 def test_refusals_of_clients_do_not_eject(sluiced):
@@ -212,6 +218,15 @@ def test_breaker_opens_and_closes(sluiced):
         env.until(lambda: ask(daemon)[0] == 101, "the breaker to let a request through")
         env.until(
             lambda: [ask(daemon)[0] for _ in range(5)] == [101] * 5, "the breaker to be closed"
+        )
+        events = events_of(daemon, "cluster")
+        # open, then half open and open as often as a trial failed, at last half open and closed
+        n_failed = (len(events) - 3) // 2
+        assert n_failed >= 1
+        assert events == (
+            ["breaker_open"]
+            + ["breaker_half_open", "breaker_open"] * n_failed
+            + ["breaker_half_open", "breaker_closed"]
         )
 
 
