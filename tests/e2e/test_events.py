@@ -144,12 +144,14 @@ def test_client_that_sends_and_sends_during_a_stream_is_dropped(sluiced):
     assert daemon.status()["state"] == "running"
 
 
-def test_stop_ends_streams(sluiced):
+def test_stop_ends_streams_with_its_own_event(sluiced):
     daemon = sluiced(CONFIG)
     with daemon.control() as control:
         follow(control, last=1)
         read_events(control, 1)
         daemon.stop()
+        assert read_events(control, 1)[0]["type"] == "stopping"
+        assert control.read_line() is None
 
 
 # ---- sluicectl ---------------------------------------------------------------------------------

@@ -103,12 +103,17 @@ static void tell_watchers(void)
 	}
 }
 
-static void mail_cb(struct ev_loop *loop, ev_io *io, int revents)
+void events_deliver(void)
 {
 	struct mailbox *mailbox = atomic_load_explicit(&events.mailbox, memory_order_relaxed);
 
-	if (mailbox_run(mailbox, MAIL_BUDGET) > 0)
+	if (mailbox && mailbox_run(mailbox, MAIL_BUDGET) > 0)
 		tell_watchers();
+}
+
+static void mail_cb(struct ev_loop *loop, ev_io *io, int revents)
+{
+	events_deliver();
 }
 
 int events_init(struct ev_loop *loop)

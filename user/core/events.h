@@ -75,6 +75,9 @@ int events_init(struct ev_loop *loop);
 /** events_done() - nobody else emits any more. What still waits is forgotten. May be repeated */
 void events_done(void);
 
+/** events_deliver() - number what waits, and tell the watchers, now: the loop is about to end */
+void events_deliver(void);
+
 /** events_next() - the number that the next event will have */
 uint64_t events_next(void);
 /** events_oldest() - the number of the oldest one that is kept; events_next() if none is */

@@ -139,6 +139,21 @@ static void watch__is_told_until_unwatch(void **state)
 	assert_int_equal(one.n_told, 1);
 }
 
+static void deliver__needs_no_turn_of_the_loop(void **state)
+{
+	struct counting one = {.watcher.on_events = count};
+
+	events_watch(&one.watcher);
+	events_emit(EVENT_STOPPING, NULL);
+	events_deliver();
+	assert_int_equal(events_next(), 1);
+	assert_int_equal(one.n_told, 1);
+	events_deliver();
+	turn();
+	assert_int_equal(one.n_told, 1);
+	events_unwatch(&one.watcher);
+}
+
 static void watch__may_end_itself_and_others(void **state)
 {
 	struct counting one = {.watcher.on_events = count}, two = one, three = one;
@@ -209,6 +224,7 @@ int main(void)
 	    CASE(ring__keeps_the_latest),
 	    CASE(json__has_the_five_parts),
 	    CASE(watch__is_told_until_unwatch),
+	    CASE(deliver__needs_no_turn_of_the_loop),
 	    CASE(watch__may_end_itself_and_others),
 	    CASE(emit__from_threads),
 	};

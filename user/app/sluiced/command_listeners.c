@@ -5,6 +5,7 @@
 #include "app/sluiced/control_call.h"
 #include "app/sluiced/gateway.h"
 #include "app/sluiced/json_util.h"
+#include "app/sluiced/offload.h"
 #include "base/address.h"
 
 /* ---- show.listeners ------------------------------------------------------------------------ */
@@ -36,31 +37,22 @@ void command_show_listeners(struct control_call *call, const struct command_args
 
 /* ---- show.offload -------------------------------------------------------------------------- */
 
-/* What this build can do; a cheaper path needs programs in the kernel, which it has none of. */
-static const struct {
-	enum sluice_path path;
-	enum sluice_reason reason; /* why it cannot be had */
-} offload[] = {
-    {SLUICE_PATH_LOCAL, SLUICE_REASON_NONE},
-    {SLUICE_PATH_RELAY, SLUICE_REASON_NONE},
-    {SLUICE_PATH_SOCKMAP, SLUICE_REASON_NOT_LOADED},
-    {SLUICE_PATH_SPLICE, SLUICE_REASON_NOT_LOADED},
-};
-
 void command_show_offload(struct control_call *call, const struct command_args *args)
 {
 	json_t *rows = json_array();
 	struct stats stats;
 
 	gateway_stats(control_call_gateway(call), &stats);
-	for (size_t i = 0; i < ARRAY_SIZE(offload); i++) {
-		const enum sluice_path path = offload[i].path;
+	for (size_t i = 0; i < OFFLOAD_PATHS; i++) {
+		const enum sluice_path path = offload_paths[i].path;
 
 		json_array_append_new(rows,
 				      json_pack("{s:s, s:b, s:s, s:o, s:o, s:o}", "path",
 						sluice_path_name(path), "available",
-						(int)(offload[i].reason == SLUICE_REASON_NONE),
-						"reason", sluice_reason_name(offload[i].reason),
+						(int)(offload_paths[i].reason ==
+						      SLUICE_REASON_NONE),
+						"reason",
+						sluice_reason_name(offload_paths[i].reason),
 						"connections",
 						json_u64(stat_get(&stats.connections[path])),
 						"bytes_in",

@@ -6,6 +6,7 @@
 #include "app/sluiced/control_call.h"
 #include "app/sluiced/gateway.h"
 #include "app/sluiced/json_util.h"
+#include "app/sluiced/offload.h"
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/version.h"
@@ -92,13 +93,19 @@ static json_t *listeners_json(const struct listener_set *set)
 	return array;
 }
 
-/* Which paths this build and machine offer, and why not the others. */
 static json_t *offload_json(void)
 {
-	return json_pack("{s:{s:b, s:s}, s:{s:b, s:s}, s:{s:b, s:s}}", "relay", "available", 1,
-			 "reason", sluice_reason_name(SLUICE_REASON_NONE), "sockmap", "available",
-			 0, "reason", sluice_reason_name(SLUICE_REASON_NOT_LOADED), "splice",
-			 "available", 0, "reason", sluice_reason_name(SLUICE_REASON_NOT_LOADED));
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < OFFLOAD_PATHS; i++) {
+		const struct offload_path *o = &offload_paths[i];
+
+		json_object_set_new(object, sluice_path_name(o->path),
+				    json_pack("{s:b, s:s}", "available",
+					      (int)(o->reason == SLUICE_REASON_NONE), "reason",
+					      sluice_reason_name(o->reason)));
+	}
+	return object;
 }
 
 /* The bound of the longest bucket is not known. */

@@ -74,6 +74,7 @@ static void begin_stop(struct gateway *g)
 {
 	log_notice("stopping");
 	events_emit(EVENT_STOPPING, NULL);
+	events_deliver(); /* while there is somebody to read it */
 	g->is_stopping = true;
 	control_server_free(TAKE_PTR(g->control));
 	health_checker_free(TAKE_PTR(g->health));
