@@ -92,6 +92,18 @@ def test_long_list_is_whole(sluiced, count):
             client.close()
 
 
+@pytest.mark.parametrize("count", [255, 256, 257, 1500])
+def test_all_routes(sluiced, count):
+    """Likewise; over both ways, in the order of the file."""
+    routes = "".join(
+        f'route r{i} {{ match {{ path = "/{i}" }} echo = true }}\n' for i in range(count)
+    )
+    daemon = sluiced(routes)
+    names = [f"r{i}" for i in range(count)]
+    assert [row["name"] for row in daemon.api("routes")] == names
+    assert [row["name"] for row in daemon.ctl("show.routes")] == names
+
+
 def test_query_filters(sluiced):
     daemon = sluiced(ECHO_CONFIG)
     with ws_raw.connect(daemon.address()):

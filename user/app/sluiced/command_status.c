@@ -11,6 +11,9 @@
 #include "base/clock.h"
 #include "base/version.h"
 #include "core/events.h"
+#include "proto/control_message.h"
+
+#define PAGE_ROWS 256 /* of routes */
 
 /* ---- status -------------------------------------------------------------------------------- */
 
@@ -245,12 +248,48 @@ static json_t *route_json(const struct route *route)
 	return row;
 }
 
+/* Pages of routes, all of one generation. */
+struct listing {
+	struct generation *generation; /* one reference */
+	size_t next;
+};
+
+static void listing_free(struct listing *l)
+{
+	generation_unref(l->generation);
+	free(l);
+}
+
+static void listing_step(struct control_call *call, void *arg)
+{
+	struct listing *l = arg;
+	const struct routing *routing = routing_of(l->generation);
+	json_t *rows;
+
+	if (!control_is_wanted(call)) {
+		listing_free(l);
+		control_fail(call, "gone", "nobody waits for the answer");
+		return;
+	}
+	rows = json_array();
+	while (l->next < routing->config->n_routes && json_array_size(rows) < PAGE_ROWS)
+		json_array_append_new(rows, route_json(&routing->routes[l->next++]));
+	if (l->next < routing->config->n_routes) {
+		control_page(call, rows, listing_step, l);
+		return;
+	}
+	listing_free(l);
+	control_finish(call, rows);
+}
+
 void command_show_routes(struct control_call *call, const struct command_args *args)
 {
-	const struct routing *routing = control_call_gateway(call)->routing;
-	json_t *rows = json_array();
+	struct listing *l = calloc(1, sizeof(*l));
 
-	for (size_t i = 0; i < routing->config->n_routes; i++)
-		json_array_append_new(rows, route_json(&routing->routes[i]));
-	control_finish(call, rows);
+	if (!l) {
+		control_fail(call, CONTROL_ERROR_BUSY, "out of memory");
+		return;
+	}
+	l->generation = generation_ref(&control_call_gateway(call)->routing->generation);
+	listing_step(call, l);
 }
