@@ -29,7 +29,6 @@ static inline void worker_fixture_init(struct worker_fixture *f, const char *tex
 	f->shared.max_connections = 1000;
 	f->shared.on_request = routing_on_request;
 	f->shared.follow = routing_follow;
-	f->shared.access_log_fd = -1;
 	conn_id_source_init(&f->shared.conn_ids, 1000);
 	assert_int_equal(worker_new(0, &f->shared, &f->routing->generation, &nobody_listens,
 				    &f->worker),

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define MESSAGE_MAX 1024
@@ -22,13 +23,16 @@ _Static_assert(EXPANSION_MAX *MESSAGE_MAX / 2 + sizeof(CUT_MARK) + ENVELOPE_MAX 
 	       "half a message fits whatever is in it");
 
 static struct {
-	struct log_options options; /* constant once there are threads */
+	_Atomic int level, format; /* enum log_level, enum log_format */
+	int fd;                    /* constant once there are threads */
 	/* Held for a few instructions, never over a system call. */
 	pthread_mutex_t lock;
 	struct token_bucket bucket;
 	uint64_t n_suppressed; /* lines dropped since the last that passed */
 } log_state = {
-    .options = {.level = LOG_LEVEL_NOTICE, .format = LOG_FORMAT_TEXT, .fd = STDERR_FILENO},
+    .level = LOG_LEVEL_NOTICE,
+    .format = LOG_FORMAT_TEXT,
+    .fd = STDERR_FILENO,
     .lock = PTHREAD_MUTEX_INITIALIZER,
 };
 
@@ -39,14 +43,23 @@ static const char *const level_names[] = {
 
 void log_init(const struct log_options *options)
 {
-	log_state.options = *options;
-	token_bucket_init(&log_state.bucket, options->rate_per_s);
+	log_state.fd = options->fd;
+	log_reconfigure(options->level, options->format, options->rate_per_s);
 	log_state.n_suppressed = 0;
+}
+
+void log_reconfigure(enum log_level level, enum log_format format, uint32_t rate_per_s)
+{
+	atomic_store_explicit(&log_state.level, (int)level, memory_order_relaxed);
+	atomic_store_explicit(&log_state.format, (int)format, memory_order_relaxed);
+	(void)pthread_mutex_lock(&log_state.lock);
+	token_bucket_init(&log_state.bucket, rate_per_s);
+	(void)pthread_mutex_unlock(&log_state.lock);
 }
 
 bool log_enabled(enum log_level level)
 {
-	return level <= log_state.options.level;
+	return (int)level <= atomic_load_explicit(&log_state.level, memory_order_relaxed);
 }
 
 const char *log_level_name(enum log_level level)
@@ -162,7 +175,7 @@ static void put_json(struct text_writer *w, const struct line *line)
 static bool build_line(const struct line *line, struct text_writer *ret_w, char *buf, size_t size)
 {
 	text_writer_init(ret_w, buf, size);
-	if (log_state.options.format == LOG_FORMAT_JSON)
+	if (atomic_load_explicit(&log_state.format, memory_order_relaxed) == LOG_FORMAT_JSON)
 		put_json(ret_w, line);
 	else
 		put_text(ret_w, line);
@@ -181,7 +194,7 @@ static void emit(struct line *line)
 		(void)build_line(line, &w, buf, sizeof(buf));
 	}
 	do {
-		n = write(log_state.options.fd, w.buf, w.len);
+		n = write(log_state.fd, w.buf, w.len);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		count_suppressed(line->n_suppressed + 1);

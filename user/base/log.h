@@ -37,6 +37,8 @@ struct log_options {
 
 /** log_init() - set the process's log up; call before threads start. Default: notice, text, 2 */
 void log_init(const struct log_options *options);
+/** log_reconfigure() - any thread, at any time; the descriptor stays */
+void log_reconfigure(enum log_level level, enum log_format format, uint32_t rate_per_s);
 bool log_enabled(enum log_level level);
 /** log_level_from_name() - "error".."debug". Return: 0 or -EINVAL */
 int log_level_from_name(const char *name, enum log_level *ret_level);

@@ -39,25 +39,32 @@ int access_log_open(const char *target)
 	return fd < 0 ? -errno : fd;
 }
 
-int access_log_new(int fd, stat_t *dropped, struct access_log **ret_log)
+int access_log_new(stat_t *dropped, struct access_log **ret_log)
 {
-	struct access_log *log = NULL;
-	struct stat st;
+	struct access_log *log = malloc(sizeof(*log));
 
-	if (fd >= 0) {
-		log = malloc(sizeof(*log));
-		if (!log)
-			return -ENOMEM;
-		log->fd = fd;
-		log->dropped = dropped;
-		log->len = 0;
-		if (fstat(fd, &st) < 0)
-			st.st_mode = 0;
-		log->is_pipe = S_ISFIFO(st.st_mode);
-		log->is_socket = S_ISSOCK(st.st_mode);
-	}
+	if (!log)
+		return -ENOMEM;
+	log->fd = -1;
+	log->dropped = dropped;
+	log->len = 0;
 	*ret_log = log;
 	return 0;
+}
+
+void access_log_set_fd(struct access_log *log, int fd)
+{
+	struct stat st = {0};
+
+	(void)access_log_flush(log); /* what is left goes where the rest goes */
+	log->fd = fd;
+	if (fd < 0) {
+		log->len = 0;
+		return;
+	}
+	(void)fstat(fd, &st);
+	log->is_pipe = S_ISFIFO(st.st_mode);
+	log->is_socket = S_ISSOCK(st.st_mode);
 }
 
 void access_log_free(struct access_log *log)
@@ -150,7 +157,7 @@ void access_log_write(struct access_log *log, const struct connection *c)
 {
 	struct text_writer w;
 
-	if (!log)
+	if (log->fd < 0)
 		return;
 	if (sizeof(log->buf) - log->len < LINE_MAX_BYTES)
 		(void)access_log_flush(log);
@@ -193,7 +200,7 @@ bool access_log_flush(struct access_log *log)
 {
 	size_t done = 0;
 
-	if (!log || log->len == 0)
+	if (log->len == 0)
 		return true;
 	while (done < log->len) {
 		ssize_t n = write_chunk(log, log->buf + done, chunk_len(log, done));

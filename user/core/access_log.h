@@ -23,13 +23,11 @@ struct access_log; /* one worker's share */
  */
 int access_log_open(const char *target);
 
-/**
- * access_log_new() - @fd: from access_log_open(), borrowed; -1 = off, then all else does nothing
- * @dropped: counts lost lines
- *
- * Return: 0 or -ENOMEM.
- */
-int access_log_new(int fd, stat_t *dropped, struct access_log **ret_log);
+/** access_log_new() - off; @dropped counts lost lines. Return: 0 or -ENOMEM */
+int access_log_new(stat_t *dropped, struct access_log **ret_log);
+/** access_log_set_fd() - write to @fd from now on: from access_log_open(), borrowed; -1 = off, then
+ *  all else does nothing */
+void access_log_set_fd(struct access_log *log, int fd);
 void access_log_free(struct access_log *log);
 
 /** access_log_write() - the line of a connection that ends; its sockets are still open */

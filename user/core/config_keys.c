@@ -297,7 +297,6 @@ static const struct config_key listener_keys[] = {
 	.type = CONFIG_ADDRESSES,
 	.example = "{\"0.0.0.0:8080\", \"[::]:8080\"}",
 	.is_required = true,
-	.is_reloadable = true,
 	.offset = offsetof(struct config_listener, addresses),
 	.count_offset = offsetof(struct config_listener, n_addresses),
 	.help = "Addresses to listen on, IPv4, IPv6 or unix:/path. An IPv6 address takes no "
@@ -309,7 +308,6 @@ static const struct config_key listener_keys[] = {
 	.fallback = "4096",
 	.min = 1,
 	.max = 65535,
-	.is_reloadable = true,
 	FIELD(struct config_listener, backlog),
 	.help = "Connections that may wait to be accepted, on each address and worker. The "
 		"kernel caps it at net.core.somaxconn.",

@@ -105,9 +105,10 @@ static void admit(struct acceptor *a, int fd, const struct sockaddr *source)
 	struct worker *w = a->worker;
 	struct worker_shared *shared = w->shared;
 	uint64_t n = atomic_fetch_add_explicit(&shared->n_connections, 1, memory_order_relaxed);
+	uint64_t limit = atomic_load_explicit(&shared->max_connections, memory_order_relaxed);
 	struct connection *c;
 
-	if (n >= shared->max_connections + shared->max_connections / 8 + 1 ||
+	if (n >= limit + limit / 8 + 1 ||
 	    connection_new(w, a->socket->listener, fd, source, &c) < 0) {
 		atomic_fetch_sub_explicit(&shared->n_connections, 1, memory_order_relaxed);
 		stat_add(&w->stats->refused[proto_error_index(EGW_CONNECTIONS)], 1);
@@ -115,7 +116,7 @@ static void admit(struct acceptor *a, int fd, const struct sockaddr *source)
 		return;
 	}
 	atomic_fetch_add_explicit(&a->socket->stats->n_accepted, 1, memory_order_relaxed);
-	c->is_over_limit = n >= shared->max_connections;
+	c->is_over_limit = n >= limit;
 	handshake_begin(c);
 }
 
@@ -255,10 +256,10 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	error = mailbox_new(MAILBOX_CAPACITY, &w->mailbox);
 	if (error < 0)
 		return error;
-	error =
-	    access_log_new(w->shared->access_log_fd, &w->stats->access_log_dropped, &w->access_log);
+	error = access_log_new(&w->stats->access_log_dropped, &w->access_log);
 	if (error < 0)
 		return error;
+	access_log_set_fd(w->access_log, w->generation->access_log_fd);
 	for (size_t i = 0; i < listeners->n_sockets; i++) {
 		const struct listener_socket *socket = &listeners->sockets[i];
 
@@ -464,6 +465,7 @@ static void take_generation(struct worker *w)
 
 	if (!next)
 		return;
+	access_log_set_fd(w->access_log, next->access_log_fd);
 	generation_unref(w->generation);
 	w->generation = next;
 	/* From the start again. Without memory for a cursor they stay where they are. */
@@ -549,7 +551,11 @@ struct connection *worker_find(struct worker *w, uint64_t id)
 
 int worker_take_memory(struct worker *w, uint64_t bytes)
 {
-	if (bytes > w->shared->message_memory_bytes - w->message_bytes)
+	uint64_t share =
+	    atomic_load_explicit(&w->shared->message_memory_bytes, memory_order_relaxed);
+
+	/* A reload may have made it less than what is in use. */
+	if (w->message_bytes > share || bytes > share - w->message_bytes)
 		return -EGW_MEMORY;
 	w->message_bytes += bytes;
 	return 0;

@@ -29,14 +29,13 @@ struct drain_plan;
 /* What all workers of a process share; set up before the first one starts. */
 struct worker_shared {
 	struct conn_id_source conn_ids;
-	_Atomic uint64_t n_connections; /* accepted and not yet freed, all workers */
-	uint64_t max_connections;
-	uint64_t message_memory_bytes; /* for each worker's share, see worker_take_memory() */
+	_Atomic uint64_t n_connections;        /* accepted and not yet freed, all workers */
+	_Atomic uint64_t max_connections;      /* these two change by a reload */
+	_Atomic uint64_t message_memory_bytes; /* a worker's share, see worker_take_memory() */
 	unsigned int n_workers;
 	handshake_handler *on_request;
 	/* Brings a connection to its worker's new generation, if it can go there. */
 	void (*follow)(struct connection *c);
-	int access_log_fd;       /* -1 = off */
 	atomic_bool is_draining; /* requests are refused; by any thread */
 };
 

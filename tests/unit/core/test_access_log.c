@@ -56,7 +56,8 @@ static void check_slow_reader(int reader, int writer)
 	uint64_t n_lines;
 
 	worker_fixture_init(&f, LISTENER "route r { echo = true }\n");
-	assert_int_equal(access_log_new(writer, &dropped, &log), 0);
+	assert_int_equal(access_log_new(&dropped, &log), 0);
+	access_log_set_fd(log, writer);
 	write_lines(&f, log, CONNECTIONS);
 	assert_true(stat_get(&dropped) > 0);
 	n_lines = read_lines(reader);

@@ -147,6 +147,11 @@ static void print_status(const json_t *data)
 	       (long long)json_integer_value(json_object_get(data, "pid")),
 	       json_string_value(json_object_get(data, "state")));
 	print_value("uptime", uptime_ms, COLUMN_DURATION);
+	printf("%-16s %s, generation %lld\n", "configuration",
+	       json_is_string(json_object_get(data, "config"))
+		   ? json_string_value(json_object_get(data, "config"))
+		   : "embedded",
+	       (long long)json_integer_value(json_object_get(data, "generation")));
 	print_value("workers", json_object_get(data, "workers"), COLUMN_NUMBER);
 	print_listeners(json_object_get(data, "listeners"));
 	print_offload(json_object_get(data, "offload"));
@@ -363,6 +368,18 @@ static void print_undrain(const json_t *data)
 								 : "was not drained");
 }
 
+static void print_reloaded(const json_t *data)
+{
+	const char *needs_restart = json_string_value(json_object_get(data, "needs_restart"));
+
+	printf("reloaded %s: generation %lld, %.1f ms\n",
+	       json_string_value(json_object_get(data, "file")),
+	       (long long)json_integer_value(json_object_get(data, "generation")),
+	       (double)json_integer_value(json_object_get(data, "duration_us")) / 1000);
+	if (needs_restart && needs_restart[0])
+		printf("only a restart changes %s\n", needs_restart);
+}
+
 const struct verb verbs[] = {
     {"status", "status", "the daemon, its listeners, paths and totals", .print = print_status},
     {"show connections", "show.connections", "connections, one a line", .takes_filter = true,
@@ -385,6 +402,8 @@ const struct verb verbs[] = {
      .takes_drain = true, .is_live = true, .print = print_drain},
     {"undrain", "undrain", "take new connections again", .takes_target = true,
      .print = print_undrain},
+    {"reload", "reload", "read the configuration file again; no connection is touched",
+     .print = print_reloaded},
     {"close", "close", "close connections politely (Close frame at a frame boundary)",
      .takes_conn = true, .takes_filter = true, .takes_close = true, .print = print_closed},
 };

@@ -159,6 +159,10 @@ void command_status(struct control_call *call, const struct command_args *args)
 			 json_u64((clock_monotonic_ns() - g->started_ns) / NS_PER_S), "workers",
 			 (int)g->shared.n_workers, "state", reason ? reason : "running",
 			 "max_connections", json_u64(g->shared.max_connections));
+	json_object_set_new(data, "config",
+			    g->config_path ? json_string(g->config_path) : json_null());
+	json_object_set_new(data, "generation", json_u64(g->generation));
+	json_object_set_new(data, "generations_alive", json_u64(g->n_retired + 1));
 	json_object_set_new(data, "connections", connections_json(&stats));
 	json_object_set_new(data, "accepted", json_u64(stat_get(&stats.accepted)));
 	json_object_set_new(data, "refused", reasons_json(stats.refused));

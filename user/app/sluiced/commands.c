@@ -21,6 +21,7 @@ static const struct command {
     {"set.endpoint", COMMAND_ARGS_ENDPOINT, command_set_endpoint},
     {"drain", COMMAND_ARGS_TARGET | COMMAND_ARGS_DRAIN, command_drain},
     {"undrain", COMMAND_ARGS_TARGET, command_undrain},
+    {"reload", 0, command_reload},
     {"close", COMMAND_ARGS_FILTER | COMMAND_ARGS_CLOSE, command_close},
 };
 

@@ -27,4 +27,5 @@ void command_events(struct control_call *call, const struct command_args *args);
 void command_set_endpoint(struct control_call *call, const struct command_args *args);
 void command_drain(struct control_call *call, const struct command_args *args);
 void command_undrain(struct control_call *call, const struct command_args *args);
+void command_reload(struct control_call *call, const struct command_args *args);
 void command_close(struct control_call *call, const struct command_args *args);

@@ -3,6 +3,7 @@
 
 #include "app/sluiced/admin_http.h"
 #include "app/sluiced/control_server.h"
+#include "app/sluiced/reload.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -112,7 +113,9 @@ static void sigint_cb(struct ev_loop *loop, ev_signal *watcher, int revents)
 
 static void sighup_cb(struct ev_loop *loop, ev_signal *watcher, int revents)
 {
-	log_warning("SIGHUP: this version cannot reload its configuration; nothing was changed");
+	struct reload_result result;
+
+	(void)reload_run(container_of(watcher, struct gateway, on_sighup), &result);
 }
 
 /* ---- starting ------------------------------------------------------------------------------ */
@@ -156,6 +159,15 @@ static uint64_t connection_limit(const struct config *config)
 	return wanted;
 }
 
+void gateway_apply_limits(struct gateway *g, const struct config *config)
+{
+	atomic_store_explicit(&g->shared.max_connections, connection_limit(config),
+			      memory_order_relaxed);
+	atomic_store_explicit(&g->shared.message_memory_bytes,
+			      config->limits.message_memory_bytes / g->n_workers,
+			      memory_order_relaxed);
+}
+
 static void mail_cb(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct gateway *g = container_of(io, struct gateway, on_mail);
@@ -191,20 +203,18 @@ static int set_up_main_loop(struct gateway *g)
 	start_signal(g, &g->on_sighup, sighup_cb, SIGHUP);
 	ev_init(&g->stop_deadline, stop_deadline_cb);
 	drains_init(&g->drains, g);
+	ev_init(&g->drop_retired, reload_drop_retired_cb);
 	signal(SIGPIPE, SIG_IGN);
 	return 0;
 }
 
 static int open_access_log(struct gateway *g)
 {
-	const char *target = g->config->log.access;
+	int error = reload_open_access_log(g->config, &g->routing->generation.access_log_fd);
 
-	g->shared.access_log_fd = target ? access_log_open(target) : -1;
-	if (target && g->shared.access_log_fd < 0) {
-		log_error("log.access = \"%s\": %s", target, strerror(-g->shared.access_log_fd));
-		return g->shared.access_log_fd;
-	}
-	return 0;
+	if (error < 0)
+		log_error("log.access = \"%s\": %s", g->config->log.access, strerror(-error));
+	return error;
 }
 
 static int open_sockets(struct gateway *g, unsigned int n_workers)
@@ -255,14 +265,11 @@ static int set_up(struct gateway *g)
 	unsigned int n_workers = count_workers(g->config);
 	int error;
 
+	g->n_workers = n_workers;
+	gateway_apply_limits(g, g->config);
 	conn_id_source_init(&g->shared.conn_ids, clock_realtime_ns());
-	g->shared.max_connections = connection_limit(g->config);
-	g->shared.message_memory_bytes = g->config->limits.message_memory_bytes / n_workers;
 	g->shared.on_request = routing_on_request;
 	g->shared.follow = routing_follow;
-	error = open_access_log(g);
-	if (error < 0)
-		return error;
 	error = set_up_main_loop(g);
 	if (error < 0)
 		return error;
@@ -276,6 +283,9 @@ static int set_up(struct gateway *g)
 	if (error < 0)
 		return error;
 	gateway_follow_endpoints(g);
+	error = open_access_log(g);
+	if (error < 0)
+		return error;
 	error = open_sockets(g, n_workers);
 	if (error < 0)
 		return error;
@@ -324,11 +334,12 @@ static void tear_down(struct gateway *g)
 		generation_unref(&g->routing->generation);
 	drains_done(&g->drains);
 	events_done();
+	for (size_t i = 0; i < g->n_retired; i++)
+		generation_unref(&g->retired[i]->generation);
 	if (g->loop)
 		ev_loop_destroy(g->loop);
 	mailbox_free(g->mailbox);
-	if (g->shared.access_log_fd >= 0)
-		close(g->shared.access_log_fd);
+	config_unref(g->started_with);
 	config_unref(g->config);
 }
 
@@ -342,11 +353,13 @@ static void log_ready(const struct gateway *g)
 		    sluice_commit, "workers", (int)g->shared.n_workers);
 }
 
-int gateway_run(struct config *config)
+int gateway_run(struct config *config, const char *path)
 {
 	struct gateway g = {
 	    .config = config_ref(config),
-	    .shared.access_log_fd = -1,
+	    .started_with = config_ref(config),
+	    .config_path = path,
+	    .generation = 1,
 	    .started_ns = clock_monotonic_ns(),
 	};
 	int error = set_up(&g);

@@ -20,12 +20,21 @@ struct control_server;
 struct health_checker;
 struct resolver;
 
+/* More are refused, so that a storm of reloads cannot fill the memory. */
+#define GENERATIONS_MAX 64
+
 struct gateway {
-	struct config *config;
+	struct config *config;       /* in force */
+	struct config *started_with; /* what a reload cannot change is as it says */
+	const char *config_path;     /* absolute; NULL = embedded */
 	struct routing *routing;
+	struct routing *retired[GENERATIONS_MAX]; /* before it, while connections use them */
+	size_t n_retired;
+	uint64_t generation; /* number of the one in force: 1, 2, ... */
 	struct listener_set *listeners;
 	struct worker_shared shared;
 	struct worker **workers; /* shared.n_workers of them */
+	unsigned int n_workers;  /* wanted */
 	unsigned int n_started, n_stopped;
 	struct ev_loop *loop;    /* the main thread's */
 	struct mailbox *mailbox; /* from the workers to the main thread */
@@ -39,15 +48,19 @@ struct gateway {
 	bool is_stopping;
 	ev_io on_mail;
 	ev_signal on_sigterm, on_sigint, on_sighup;
-	ev_timer stop_deadline;
+	ev_timer stop_deadline, drop_retired;
 };
 
 /**
  * gateway_run() - serve @config until SIGTERM or SIGINT
+ * @path: the file that it came from, for a reload; NULL = none
  *
  * Return: 0 after an orderly stop; -errno if the start failed (logged).
  */
-int gateway_run(struct config *config);
+int gateway_run(struct config *config, const char *path);
+
+/** gateway_apply_limits() - what limits of @config count for the whole process */
+void gateway_apply_limits(struct gateway *g, const struct config *config);
 
 /** gateway_follow_endpoints() - check and resolve the endpoints of g->routing, once it is another
  */

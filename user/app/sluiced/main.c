@@ -6,6 +6,7 @@
 #include "core/config.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 
 enum {
@@ -90,6 +91,7 @@ int main(int argc, char **argv)
 {
 	_cleanup_(cleanup_config_unref) struct config *config = NULL;
 	struct command_line line = {0};
+	char path[PATH_MAX];
 	struct config_error error;
 	int status = parse_command_line(argc, argv, &line);
 
@@ -105,9 +107,14 @@ int main(int argc, char **argv)
 		printf("sluiced: %s: ok\n", line.file ? line.file : "embedded configuration");
 		return EXIT_SUCCESS;
 	}
+	/* The process may not stay where it was started. */
+	if (line.file && !realpath(line.file, path)) {
+		fprintf(stderr, "sluiced: %s: %s\n", line.file, strerror(errno));
+		return EXIT_REFUSED;
+	}
 	log_init(&(struct log_options){.level = config->log.level,
 				       .format = config->log.format,
 				       .fd = STDERR_FILENO,
 				       .rate_per_s = config->log.rate_per_s});
-	return gateway_run(config) < 0 ? EXIT_REFUSED : EXIT_SUCCESS;
+	return gateway_run(config, line.file ? path : NULL) < 0 ? EXIT_REFUSED : EXIT_SUCCESS;
 }
