@@ -202,7 +202,7 @@ def test_off_by_default(sluiced):
 def test_log_in_json(sluiced):
     daemon = sluiced("log { format = json }\n" + ECHO_CONFIG)
     daemon.process.send_signal(signal.SIGHUP)
-    env.until(lambda: "SIGHUP" in daemon.log(), "the warning")
+    env.until(lambda: "reloaded" in daemon.log(), "the reload")
     for line in daemon.log().splitlines():
         assert {"time", "level", "conn", "msg"} == set(json.loads(line))
 
