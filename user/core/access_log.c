@@ -9,21 +9,29 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #define BUFFER_BYTES   65536
 #define LINE_MAX_BYTES 2048 /* five names of at most CONFIG_NAME_MAX, and numbers */
 
-struct access_log {
-	int fd;
-	stat_t *dropped;
+struct access_log_file {
+	atomic_uint refs;
+	int fd; /* -1 = off */
 	bool is_pipe, is_socket;
+};
+
+struct access_log {
+	struct access_log_file *file; /* one reference, or NULL = off */
+	stat_t *dropped;
 	size_t len;
 	char buf[BUFFER_BYTES];
 };
 
-int access_log_open(const char *target)
+/* ---- where it goes ------------------------------------------------------------------------- */
+
+static int open_target(const char *target)
 {
 	static const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK;
 	int fd;
@@ -39,38 +47,90 @@ int access_log_open(const char *target)
 	return fd < 0 ? -errno : fd;
 }
 
+int access_log_file_new(int fd, struct access_log_file **ret_file)
+{
+	struct access_log_file *file = calloc(1, sizeof(*file));
+	struct stat st = {0};
+
+	if (!file)
+		return -ENOMEM;
+	atomic_init(&file->refs, 1);
+	file->fd = fd;
+	if (fd >= 0)
+		(void)fstat(fd, &st);
+	file->is_pipe = S_ISFIFO(st.st_mode);
+	file->is_socket = S_ISSOCK(st.st_mode);
+	*ret_file = file;
+	return 0;
+}
+
+int access_log_file_open(const char *target, struct access_log_file **ret_file)
+{
+	int fd = target ? open_target(target) : -1, error;
+
+	if (target && fd < 0)
+		return fd;
+	error = access_log_file_new(fd, ret_file);
+	if (error < 0 && fd >= 0)
+		close(fd);
+	return error;
+}
+
+struct access_log_file *access_log_file_ref(struct access_log_file *file)
+{
+	atomic_fetch_add_explicit(&file->refs, 1, memory_order_relaxed);
+	return file;
+}
+
+void access_log_file_unref(struct access_log_file *file)
+{
+	/* What the others wrote comes before the close. */
+	if (!file || atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (file->fd >= 0)
+		close(file->fd);
+	free(file);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static bool is_off(const struct access_log *log)
+{
+	return !log->file || log->file->fd < 0;
+}
+
 int access_log_new(stat_t *dropped, struct access_log **ret_log)
 {
 	struct access_log *log = malloc(sizeof(*log));
 
 	if (!log)
 		return -ENOMEM;
-	log->fd = -1;
+	log->file = NULL;
 	log->dropped = dropped;
 	log->len = 0;
 	*ret_log = log;
 	return 0;
 }
 
-void access_log_set_fd(struct access_log *log, int fd)
+void access_log_set_file(struct access_log *log, struct access_log_file *file)
 {
-	struct stat st = {0};
-
-	(void)access_log_flush(log); /* what is left goes where the rest goes */
-	log->fd = fd;
-	if (fd < 0) {
+	(void)access_log_flush(log);
+	access_log_file_unref(log->file);
+	log->file = file;
+	/* What is left goes where the rest goes, or nowhere. */
+	if (is_off(log))
 		log->len = 0;
-		return;
-	}
-	(void)fstat(fd, &st);
-	log->is_pipe = S_ISFIFO(st.st_mode);
-	log->is_socket = S_ISSOCK(st.st_mode);
 }
 
 void access_log_free(struct access_log *log)
 {
+	if (!log)
+		return;
+	access_log_file_unref(log->file);
 	free(log);
 }
+
+/* ---- lines --------------------------------------------------------------------------------- */
 
 static void put_key(struct text_writer *w, const char *key)
 {
@@ -157,7 +217,7 @@ void access_log_write(struct access_log *log, const struct connection *c)
 {
 	struct text_writer w;
 
-	if (log->fd < 0)
+	if (is_off(log))
 		return;
 	if (sizeof(log->buf) - log->len < LINE_MAX_BYTES)
 		(void)access_log_flush(log);
@@ -183,7 +243,7 @@ static size_t chunk_len(const struct access_log *log, size_t from)
 	size_t len = log->len - from;
 	const char *end;
 
-	if ((!log->is_pipe && !log->is_socket) || len <= PIPE_BUF)
+	if ((!log->file->is_pipe && !log->file->is_socket) || len <= PIPE_BUF)
 		return len;
 	end = memrchr(log->buf + from, '\n', PIPE_BUF);
 	return (size_t)(end + 1 - (log->buf + from));
@@ -192,8 +252,8 @@ static size_t chunk_len(const struct access_log *log, size_t from)
 /* Never blocks: a socket, such as the journal's, is shared with others who may want to. */
 static ssize_t write_chunk(const struct access_log *log, const char *data, size_t len)
 {
-	return log->is_socket ? send(log->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-			      : write(log->fd, data, len);
+	return log->file->is_socket ? send(log->file->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+				    : write(log->file->fd, data, len);
 }
 
 bool access_log_flush(struct access_log *log)

@@ -14,20 +14,26 @@
 #include "core/stats.h"
 
 struct connection;
-struct access_log; /* one worker's share */
+struct access_log;      /* one worker's share */
+struct access_log_file; /* where it goes, shared by all workers; referenced by any thread */
 
 /**
- * access_log_open() - @target: "-" for standard output, or a file to append to
+ * access_log_file_open() - @target: "-" for standard output, a file to append to, or NULL = off
  *
- * Return: a descriptor of the caller's, or -errno.
+ * Return: 0 with one reference, or -errno.
  */
-int access_log_open(const char *target);
+int access_log_file_open(const char *target, struct access_log_file **ret_file);
+/** access_log_file_new() - @fd: taken over; -1 = off. Return: 0 with one reference, or -ENOMEM */
+int access_log_file_new(int fd, struct access_log_file **ret_file);
+struct access_log_file *access_log_file_ref(struct access_log_file *file);
+/** access_log_file_unref() - closes with the last reference. NULL is fine */
+void access_log_file_unref(struct access_log_file *file);
+DEFINE_CLEANUP(struct access_log_file, access_log_file_unref)
 
 /** access_log_new() - off; @dropped counts lost lines. Return: 0 or -ENOMEM */
 int access_log_new(stat_t *dropped, struct access_log **ret_log);
-/** access_log_set_fd() - write to @fd from now on: from access_log_open(), borrowed; -1 = off, then
- *  all else does nothing */
-void access_log_set_fd(struct access_log *log, int fd);
+/** access_log_set_file() - write to @file from now on, whose reference is taken over */
+void access_log_set_file(struct access_log *log, struct access_log_file *file);
 void access_log_free(struct access_log *log);
 
 /** access_log_write() - the line of a connection that ends; its sockets are still open */

@@ -167,6 +167,9 @@ void connection_open(struct connection *c, enum sluice_path path, enum sluice_re
 	stat_add(&c->worker->stats->connections[path], 1);
 	if (c->route->max_duration_ms)
 		connection_limit_duration(c);
+	/* While it was on its way a reload had to leave it where it was. */
+	if (c->generation != c->worker->generation)
+		c->worker->shared->follow(c);
 }
 
 void connection_set_error(struct connection *c, int error)

@@ -9,15 +9,12 @@ void generation_init(struct generation *generation, struct config *config,
 	atomic_init(&generation->refs, 1);
 	generation->config = config_ref(config);
 	generation->free = free;
-	generation->access_log_fd = -1;
 	atomic_fetch_add_explicit(&n_alive, 1, memory_order_relaxed);
 }
 
 void generation_done(struct generation *generation)
 {
 	config_unref(generation->config);
-	if (generation->access_log_fd >= 0)
-		close(generation->access_log_fd);
 	atomic_fetch_sub_explicit(&n_alive, 1, memory_order_relaxed);
 }
 

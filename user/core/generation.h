@@ -14,7 +14,6 @@ struct generation {
 	atomic_uint refs;
 	struct config *config;                       /* one reference */
 	void (*free)(struct generation *generation); /* its maker's */
-	int access_log_fd;                           /* owned; -1 = off */
 };
 
 /** generation_init() - with one reference, by whoever embeds it */

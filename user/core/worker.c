@@ -259,7 +259,6 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	error = access_log_new(&w->stats->access_log_dropped, &w->access_log);
 	if (error < 0)
 		return error;
-	access_log_set_fd(w->access_log, w->generation->access_log_fd);
 	for (size_t i = 0; i < listeners->n_sockets; i++) {
 		const struct listener_socket *socket = &listeners->sockets[i];
 
@@ -332,6 +331,7 @@ void worker_free(struct worker *w)
 	if (w->spare_fd >= 0)
 		close(w->spare_fd);
 	generation_unref(atomic_load_explicit(&w->next_generation, memory_order_acquire));
+	access_log_file_unref(atomic_load_explicit(&w->next_access_log, memory_order_acquire));
 	generation_unref(w->generation);
 	free(w->stats);
 	free(w->scratch_in);
@@ -465,13 +465,29 @@ static void take_generation(struct worker *w)
 
 	if (!next)
 		return;
-	access_log_set_fd(w->access_log, next->access_log_fd);
 	generation_unref(w->generation);
 	w->generation = next;
 	/* From the start again. Without memory for a cursor they stay where they are. */
 	worker_cursor_free(w->following);
 	w->following = worker_cursor_new(w);
 	work_item_add(&w->work, WORKER_QUEUE_RELOAD, &w->follow_more);
+}
+
+static void take_access_log(struct worker *w)
+{
+	struct access_log_file *next =
+	    atomic_exchange_explicit(&w->next_access_log, NULL, memory_order_acq_rel);
+
+	if (next)
+		access_log_set_file(w->access_log, next);
+}
+
+void worker_set_access_log(struct worker *w, struct access_log_file *file)
+{
+	access_log_file_unref(atomic_exchange_explicit(&w->next_access_log,
+						       access_log_file_ref(file),
+						       memory_order_acq_rel));
+	ev_async_send(w->loop, &w->on_order);
 }
 
 void worker_set_generation(struct worker *w, struct generation *generation)
@@ -489,6 +505,7 @@ static void order_cb(struct ev_loop *loop, ev_async *async, int revents)
 	struct worker *w = container_of(async, struct worker, on_order);
 	int order = atomic_load_explicit(&w->order, memory_order_acquire);
 
+	take_access_log(w);
 	take_generation(w);
 	if (order == ORDER_KILL)
 		kill_here(w);

@@ -79,6 +79,7 @@ struct worker {
 	struct loop_clock clock;
 	_Atomic int order;                            /* enum worker_order, from other threads */
 	_Atomic(struct generation *) next_generation; /* likewise; one reference, or NULL */
+	_Atomic(struct access_log_file *) next_access_log; /* likewise */
 	struct worker_cursor *following; /* how far connections were brought to generation */
 	struct work_item follow_more;
 	ev_async on_order;
@@ -119,6 +120,8 @@ void worker_join(struct worker *w);
  * turn on, and its connections follow in slices. The newest given counts.
  */
 void worker_set_generation(struct worker *w, struct generation *generation);
+/** worker_set_access_log() - any thread: lines go to @file from the worker's next turn on */
+void worker_set_access_log(struct worker *w, struct access_log_file *file);
 /** worker_run_mail() - after worker_join(): carry out what was posted too late for the thread, and
  *  the work that it left, on the caller's. Return: mails and turns of work run */
 size_t worker_run_mail(struct worker *w);

@@ -35,12 +35,23 @@ static void state_unref(struct cluster_state *state)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-/* The endpoint that @config means: the one that there is, or a new one. */
-static int take_endpoint(const struct config_cluster *cluster, const struct config_endpoint *config,
+/* Most reloads leave it in its place. */
+static const struct member *find_before(const struct cluster *previous, size_t index,
+					const char *name)
+{
+	if (index < previous->config->n_endpoints &&
+	    strcmp(previous->members[index].config->name, name) == 0)
+		return &previous->members[index];
+	return cluster_member(previous, name);
+}
+
+/* The endpoint that the configuration means at @index: the one that there is, or a new one. */
+static int take_endpoint(const struct config_cluster *cluster, size_t index,
 			 const struct cluster *previous, uint64_t now_ns,
 			 struct endpoint **ret_endpoint)
 {
-	const struct member *member = previous ? cluster_member(previous, config->name) : NULL;
+	const struct config_endpoint *config = &cluster->endpoints[index];
+	const struct member *member = previous ? find_before(previous, index, config->name) : NULL;
 	int error;
 
 	if (member && endpoint_is(member->endpoint, cluster, config)) {
@@ -69,8 +80,7 @@ int cluster_init(struct cluster *cluster, const struct config_cluster *config,
 		return -ENOMEM;
 	for (size_t i = 0; i < config->n_endpoints; i++) {
 		struct member *member = &cluster->members[i];
-		int error = take_endpoint(config, &config->endpoints[i], previous, now_ns,
-					  &member->endpoint);
+		int error = take_endpoint(config, i, previous, now_ns, &member->endpoint);
 
 		if (error < 0)
 			return error;

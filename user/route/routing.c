@@ -106,6 +106,7 @@ int routing_new(struct config *config, struct routing *previous, struct routing 
 	if (!r)
 		return -ENOMEM;
 	generation_init(&r->generation, config, routing_free);
+	list_init(&r->retired);
 	r->config = config;
 	hash_key_random(&r->hash_key);
 	hash_table_init(&r->routes_by_name);
@@ -147,6 +148,15 @@ struct cluster *routing_cluster(const struct routing *r, const char *name)
 			return cluster;
 	}
 	return NULL;
+}
+
+size_t routing_count(const struct routing *r)
+{
+	size_t n = r->config->n_routes + r->config->n_clusters;
+
+	for (size_t i = 0; i < r->config->n_clusters; i++)
+		n += r->config->clusters[i].n_endpoints;
+	return n;
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -249,7 +259,8 @@ static bool move_endpoint(struct connection *c, const struct routing *r)
 	const struct cluster *cluster = routing_cluster(r, c->cluster->name);
 	const struct member *member = cluster ? cluster_member(cluster, c->endpoint->name) : NULL;
 
-	if (!member)
+	/* Of the same name, but with another address, it is another one. */
+	if (!member || member->endpoint != c->endpoint_state)
 		return false;
 	c->cluster = cluster->config;
 	c->endpoint = member->config;

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "base/hash.h"
+#include "base/list.h"
 #include "base/std.h"
 #include "core/config.h"
 #include "core/generation.h"
@@ -35,6 +36,7 @@ struct route {
 struct routing {
 	struct generation generation;
 	struct config *config; /* the generation's */
+	struct list retired;   /* for whoever replaced it */
 	struct route *routes;
 	struct cluster *clusters;
 	/* private to routing.c */
@@ -70,6 +72,9 @@ void routing_follow(struct connection *c);
 /** routing_route() - the route called @name, or NULL; likewise below */
 struct route *routing_route(const struct routing *routing, const char *name);
 struct cluster *routing_cluster(const struct routing *routing, const char *name);
+
+/** routing_count() - routes, clusters and endpoints: how large it is */
+size_t routing_count(const struct routing *routing);
 
 /** routing_match() - the first route, in the order of the file, that the request fits, or NULL: see
  * matcher_find() */

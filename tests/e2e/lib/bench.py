@@ -3,6 +3,7 @@
 
 import json
 import re
+import signal
 
 from lib import env
 from lib.daemon import SANITIZER_ENV
@@ -22,6 +23,24 @@ class BenchServer(Process):
             environment=SANITIZER_ENV,
         )
         self.address = re.search(r"127\.0\.0\.1:\d+", self.wait_line())[0]
+
+
+class RunningClient(Process):
+    """A load that goes on until interrupt()."""
+
+    def __init__(self, directory, url, *options):
+        super().__init__(
+            [_BINARY, "client", url, "--json", *options],
+            directory,
+            "bench-client",
+            environment=SANITIZER_ENV,
+        )
+
+    def interrupt(self):
+        """Ends it. Returns its result; the caller judges."""
+        code = self.stop(signal.SIGINT)
+        assert code in (0, 1), (code, self.stderr())
+        return {**json.loads(self.stdout()), "stderr": self.stderr()}
 
 
 def client(directory, url, *options, patience_s=100):

@@ -65,7 +65,7 @@ class Sluiced:
         self.config_path = directory / "sluice.conf"
         self.control_path = directory / "control.sock"
         self.access_path = directory / "access.log"
-        self.config_path.write_text(complete_config(config, directory))
+        self.write_config(config)
         self.process = Process(
             [env.BUILD / "sluiced", "-c", self.config_path],
             directory,
@@ -139,6 +139,15 @@ class Sluiced:
         code, _, body = self.http("/metrics")
         assert code == 200
         return Metrics(body.decode())
+
+    def write_config(self, config):
+        self.config_path.write_text(complete_config(config, self.dir))
+
+    def reload(self, config=None):
+        """Serves from @config (default: the file as it is) from now on. Returns the result."""
+        if config is not None:
+            self.write_config(config)
+        return self.ctl("reload")
 
     def status(self):
         return self.ctl("status")

@@ -51,13 +51,15 @@ static uint64_t read_lines(int fd)
 static void check_slow_reader(int reader, int writer)
 {
 	struct worker_fixture f;
+	struct access_log_file *file;
 	struct access_log *log;
 	stat_t dropped = 0;
 	uint64_t n_lines;
 
 	worker_fixture_init(&f, LISTENER "route r { echo = true }\n");
 	assert_int_equal(access_log_new(&dropped, &log), 0);
-	access_log_set_fd(log, writer);
+	assert_int_equal(access_log_file_new(writer, &file), 0);
+	access_log_set_file(log, file);
 	write_lines(&f, log, CONNECTIONS);
 	assert_true(stat_get(&dropped) > 0);
 	n_lines = read_lines(reader);
@@ -72,7 +74,6 @@ static void check_slow_reader(int reader, int writer)
 	access_log_free(log);
 	worker_fixture_done(&f);
 	close(reader);
-	close(writer);
 }
 
 static void flush__does_not_wait_for_the_reader_of_a_socket(void **state)

@@ -136,6 +136,18 @@ static void print_loops(const json_t *loops)
 	json_decref(rows);
 }
 
+static void print_configuration(const json_t *data)
+{
+	const char *file = json_string_value(json_object_get(data, "config"));
+	long long n_alive = json_integer_value(json_object_get(data, "generations_alive"));
+
+	printf("%-16s %s, generation %lld", "configuration", file ? file : "embedded",
+	       (long long)json_integer_value(json_object_get(data, "generation")));
+	if (n_alive > 1)
+		printf(" (%lld earlier still in use)", n_alive - 1);
+	putchar('\n');
+}
+
 static void print_status(const json_t *data)
 {
 	json_t *uptime_ms =
@@ -147,11 +159,7 @@ static void print_status(const json_t *data)
 	       (long long)json_integer_value(json_object_get(data, "pid")),
 	       json_string_value(json_object_get(data, "state")));
 	print_value("uptime", uptime_ms, COLUMN_DURATION);
-	printf("%-16s %s, generation %lld\n", "configuration",
-	       json_is_string(json_object_get(data, "config"))
-		   ? json_string_value(json_object_get(data, "config"))
-		   : "embedded",
-	       (long long)json_integer_value(json_object_get(data, "generation")));
+	print_configuration(data);
 	print_value("workers", json_object_get(data, "workers"), COLUMN_NUMBER);
 	print_listeners(json_object_get(data, "listeners"));
 	print_offload(json_object_get(data, "offload"));

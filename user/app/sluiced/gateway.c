@@ -210,11 +210,16 @@ static int set_up_main_loop(struct gateway *g)
 
 static int open_access_log(struct gateway *g)
 {
-	int error = reload_open_access_log(g->config, &g->routing->generation.access_log_fd);
+	_cleanup_(cleanup_access_log_file_unref) struct access_log_file *file = NULL;
+	int error = access_log_file_open(g->config->log.access, &file);
 
-	if (error < 0)
+	if (error < 0) {
 		log_error("log.access = \"%s\": %s", g->config->log.access, strerror(-error));
-	return error;
+		return error;
+	}
+	for (unsigned int i = 0; i < g->shared.n_workers; i++)
+		worker_set_access_log(g->workers[i], file);
+	return 0;
 }
 
 static int open_sockets(struct gateway *g, unsigned int n_workers)
@@ -242,6 +247,9 @@ static int start_workers(struct gateway *g, unsigned int n_workers)
 			return error;
 		g->shared.n_workers = i + 1;
 	}
+	error = open_access_log(g);
+	if (error < 0)
+		return error;
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
@@ -283,9 +291,6 @@ static int set_up(struct gateway *g)
 	if (error < 0)
 		return error;
 	gateway_follow_endpoints(g);
-	error = open_access_log(g);
-	if (error < 0)
-		return error;
 	error = open_sockets(g, n_workers);
 	if (error < 0)
 		return error;
@@ -334,8 +339,8 @@ static void tear_down(struct gateway *g)
 		generation_unref(&g->routing->generation);
 	drains_done(&g->drains);
 	events_done();
-	for (size_t i = 0; i < g->n_retired; i++)
-		generation_unref(&g->retired[i]->generation);
+	list_for_each_safe (node, &g->retired)
+		generation_unref(&container_of(node, struct routing, retired)->generation);
 	if (g->loop)
 		ev_loop_destroy(g->loop);
 	mailbox_free(g->mailbox);
@@ -362,8 +367,10 @@ int gateway_run(struct config *config, const char *path)
 	    .generation = 1,
 	    .started_ns = clock_monotonic_ns(),
 	};
-	int error = set_up(&g);
+	int error;
 
+	list_init(&g.retired);
+	error = set_up(&g);
 	if (error == 0) {
 		log_ready(&g);
 		ev_run(g.loop, 0);

@@ -20,17 +20,21 @@ struct control_server;
 struct health_checker;
 struct resolver;
 
-/* More are refused, so that a storm of reloads cannot fill the memory. */
-#define GENERATIONS_MAX 64
+/*
+ * Routes, clusters and endpoints of configurations that are no longer in force, but kept by
+ * connections whose route or endpoint the newer ones have not. At this many a reload is refused, so
+ * that a storm of them cannot fill the memory.
+ */
+#define RETIRED_OBJECTS_MAX 200000
 
 struct gateway {
 	struct config *config;       /* in force */
 	struct config *started_with; /* what a reload cannot change is as it says */
 	const char *config_path;     /* absolute; NULL = embedded */
 	struct routing *routing;
-	struct routing *retired[GENERATIONS_MAX]; /* before it, while connections use them */
-	size_t n_retired;
-	uint64_t generation; /* number of the one in force: 1, 2, ... */
+	struct list retired;      /* routing.retired: before it, while connections use them */
+	size_t n_retired_objects; /* in them */
+	uint64_t generation;      /* number of the one in force: 1, 2, ... */
 	struct listener_set *listeners;
 	struct worker_shared shared;
 	struct worker **workers; /* shared.n_workers of them */

@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-#define RETIRED_CHECK_S 5.
+#define RETIRED_CHECK_S 1.
 
 /* ---- generations that are left ------------------------------------------------------------- */
 
@@ -23,17 +23,15 @@
  */
 static void drop_retired(struct gateway *g)
 {
-	size_t n_kept = 0;
+	list_for_each_safe (node, &g->retired) {
+		struct routing *routing = container_of(node, struct routing, retired);
 
-	for (size_t i = 0; i < g->n_retired; i++) {
-		struct generation *generation = &g->retired[i]->generation;
-
-		if (atomic_load_explicit(&generation->refs, memory_order_acquire) == 1)
-			generation_unref(generation);
-		else
-			g->retired[n_kept++] = g->retired[i];
+		if (atomic_load_explicit(&routing->generation.refs, memory_order_acquire) > 1)
+			continue;
+		g->n_retired_objects -= routing_count(routing);
+		list_remove(node);
+		generation_unref(&routing->generation);
 	}
-	g->n_retired = n_kept;
 }
 
 void reload_drop_retired_cb(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -41,7 +39,7 @@ void reload_drop_retired_cb(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct gateway *g = container_of(timer, struct gateway, drop_retired);
 
 	drop_retired(g);
-	if (g->n_retired > 0) {
+	if (!list_is_empty(&g->retired)) {
 		ev_timer_set(timer, RETIRED_CHECK_S, 0);
 		ev_timer_start(loop, timer);
 	}
@@ -49,7 +47,8 @@ void reload_drop_retired_cb(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void retire(struct gateway *g, struct routing *routing)
 {
-	g->retired[g->n_retired++] = routing;
+	list_append(&g->retired, &routing->retired);
+	g->n_retired_objects += routing_count(routing);
 	ev_timer_stop(g->loop, &g->drop_retired);
 	ev_timer_set(&g->drop_retired, RETIRED_CHECK_S, 0);
 	ev_timer_start(g->loop, &g->drop_retired);
@@ -57,46 +56,22 @@ static void retire(struct gateway *g, struct routing *routing)
 
 /* ---- carrying it out ----------------------------------------------------------------------- */
 
-int reload_open_access_log(const struct config *config, int *ret_fd)
-{
-	int fd = config->log.access ? access_log_open(config->log.access) : -1;
-
-	if (config->log.access && fd < 0)
-		return fd;
-	*ret_fd = fd;
-	return 0;
-}
-
 static int fail(struct reload_result *result, int error, const char *what)
 {
 	snprintf(result->error.text, sizeof(result->error.text), "%s: %s", what, strerror(-error));
 	return error;
 }
 
-static int prepare(struct gateway *g, struct config *config, struct routing **ret_routing,
-		   struct reload_result *result)
-{
-	struct routing *routing;
-	int error = routing_new(config, g->routing, &routing);
-
-	if (error < 0)
-		return fail(result, error, g->config_path);
-	error = reload_open_access_log(config, &routing->generation.access_log_fd);
-	if (error < 0) {
-		generation_unref(&routing->generation);
-		return fail(result, error, config->log.access);
-	}
-	*ret_routing = routing;
-	return 0;
-}
-
 /* Nothing can fail any more. */
-static void carry_out(struct gateway *g, struct config *config, struct routing *routing)
+static void carry_out(struct gateway *g, struct config *config, struct routing *routing,
+		      struct access_log_file *file)
 {
 	log_reconfigure(config->log.level, config->log.format, config->log.rate_per_s);
 	gateway_apply_limits(g, config);
-	for (unsigned int i = 0; i < g->shared.n_workers; i++)
+	for (unsigned int i = 0; i < g->shared.n_workers; i++) {
+		worker_set_access_log(g->workers[i], file);
 		worker_set_generation(g->workers[i], &routing->generation);
+	}
 	retire(g, g->routing);
 	g->routing = routing;
 	config_unref(g->config);
@@ -105,10 +80,25 @@ static void carry_out(struct gateway *g, struct config *config, struct routing *
 	gateway_follow_endpoints(g);
 }
 
+static int prepare_and_carry_out(struct gateway *g, struct config *config,
+				 struct reload_result *result)
+{
+	_cleanup_(cleanup_access_log_file_unref) struct access_log_file *file = NULL;
+	struct routing *routing;
+	int error = access_log_file_open(config->log.access, &file);
+
+	if (error < 0)
+		return fail(result, error, config->log.access);
+	error = routing_new(config, g->routing, &routing);
+	if (error < 0)
+		return fail(result, error, g->config_path);
+	carry_out(g, config, routing, file);
+	return 0;
+}
+
 static int run(struct gateway *g, struct reload_result *result)
 {
 	_cleanup_(cleanup_config_unref) struct config *config = NULL;
-	struct routing *routing = NULL;
 	int error;
 
 	if (!g->config_path) {
@@ -121,22 +111,22 @@ static int run(struct gateway *g, struct reload_result *result)
 		return -ESHUTDOWN;
 	}
 	drop_retired(g);
-	if (g->n_retired == GENERATIONS_MAX) {
-		snprintf(result->error.text, sizeof(result->error.text),
-			 "connections of routes or endpoints that are gone keep %d earlier "
-			 "configurations in memory: expected them to be closed first",
-			 GENERATIONS_MAX);
+	if (g->n_retired_objects > RETIRED_OBJECTS_MAX) {
+		snprintf(
+		    result->error.text, sizeof(result->error.text),
+		    "connections whose route or endpoint is gone keep earlier configurations of %zu "
+		    "routes, clusters and endpoints in memory: expected at most %d; close some",
+		    g->n_retired_objects, RETIRED_OBJECTS_MAX);
 		return -EBUSY;
 	}
 	error = config_load_file(g->config_path, &config, &result->error);
-	if (error == 0)
-		error = prepare(g, config, &routing, result);
 	if (error < 0)
 		return error;
-	(void)config_needs_restart(g->started_with, config, result->needs_restart,
-				   sizeof(result->needs_restart));
-	carry_out(g, config, routing);
-	return 0;
+	error = prepare_and_carry_out(g, config, result);
+	if (error == 0)
+		(void)config_needs_restart(g->started_with, config, result->needs_restart,
+					   sizeof(result->needs_restart));
+	return error;
 }
 
 int reload_run(struct gateway *g, struct reload_result *ret_result)

@@ -23,7 +23,3 @@ int reload_run(struct gateway *g, struct reload_result *ret_result);
 
 /** reload_drop_retired_cb() - of gateway.drop_retired */
 void reload_drop_retired_cb(struct ev_loop *loop, ev_timer *timer, int revents);
-
-/** reload_open_access_log() - where @config says. Return: 0 with a descriptor or -1 = off; -errno
- */
-int reload_open_access_log(const struct config *config, int *ret_fd);
