@@ -138,6 +138,27 @@ def test_state_set_by_hand_holds_until_the_file_says_otherwise(sluiced, endpoint
     assert daemon.ctl("show.clusters")[0]["state"] == "ready"
 
 
+def test_metrics_tell_of_reloads(sluiced):
+    daemon = sluiced(ECHO_CONFIG)
+
+    def figures():
+        metrics = daemon.metrics()
+        return (
+            metrics("sluice_config_generation"),
+            metrics("sluice_config_reloads_total", result="done"),
+            metrics("sluice_config_reloads_total", result="refused"),
+            metrics("sluice_config_last_reload_successful"),
+        )
+
+    assert figures() == (1, 0, 0, 1)
+    refused_reload(daemon, "nonsense")
+    assert figures() == (1, 0, 1, 0)
+    assert "last reload      refused: " in daemon.sluicectl("status")[1]
+    daemon.reload(ECHO_CONFIG)
+    assert figures() == (2, 1, 1, 1)
+    assert daemon.status()["reload_refused"] is None
+
+
 # ---- the access log --------------------------------------------------------------------------
 
 
@@ -173,7 +194,7 @@ def test_access_log_goes_and_comes(sluiced):
 @pytest.mark.parametrize(
     "config, culprit",
     [
-        ("route x { match { path = \"/x\" } proxy = nowhere }\n", '"nowhere"'),
+        ('route x { match { path = "/x" } proxy = nowhere }\n', '"nowhere"'),
         ("rout echo { }\n", 'unknown section "rout"'),
         ("limits { max_headers = lots }\n" + ECHO_CONFIG, "limits: max_headers = "),
     ],
@@ -188,7 +209,11 @@ def test_a_wrong_file_leaves_the_one_before(sluiced, config, culprit):
         assert code == 1 and f"{daemon.config_path}:{line}:" in err
         assert_echoes(stream)
         assert status_of(daemon, "/echo") == 101
-        assert daemon.status()["generation"] == 1
+        status = daemon.status()
+        assert (
+            status["generation"] == 1
+            and f"{daemon.config_path}:{line}:" in status["reload_refused"]
+        )
         assert f"{daemon.config_path}:{line}:" in daemon.log()
 
 
@@ -269,7 +294,15 @@ def test_reloads_under_traffic_lose_nothing(sluiced, directory, is_churn):
         configs = ["worker { count = 2 }\n" + text for text in (OTHER + config, config)]
         options = ["--churn", "--messages-per-conn", "3"] if is_churn else []
         client = bench.RunningClient(
-            directory, daemon.url("/x"), "-c", "64", "--size", "0-3000", "--verify", "-d", "600s",
+            directory,
+            daemon.url("/x"),
+            "-c",
+            "64",
+            "--size",
+            "0-3000",
+            "--verify",
+            "-d",
+            "600s",
             *options,
         )
         for i in range(n_reloads):

@@ -139,6 +139,7 @@ static void print_loops(const json_t *loops)
 static void print_configuration(const json_t *data)
 {
 	const char *file = json_string_value(json_object_get(data, "config"));
+	const char *refused = json_string_value(json_object_get(data, "reload_refused"));
 	long long n_alive = json_integer_value(json_object_get(data, "generations_alive"));
 
 	printf("%-16s %s, generation %lld", "configuration", file ? file : "embedded",
@@ -146,6 +147,8 @@ static void print_configuration(const json_t *data)
 	if (n_alive > 1)
 		printf(" (%lld earlier still in use)", n_alive - 1);
 	putchar('\n');
+	if (refused)
+		printf("%-16s refused: %s\n", "last reload", refused);
 }
 
 static void print_status(const json_t *data)

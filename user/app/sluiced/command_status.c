@@ -162,6 +162,8 @@ void command_status(struct control_call *call, const struct command_args *args)
 	json_object_set_new(data, "config",
 			    g->config_path ? json_string(g->config_path) : json_null());
 	json_object_set_new(data, "generation", json_u64(g->generation));
+	json_object_set_new(data, "reload_refused",
+			    g->refusal.text[0] ? json_string(g->refusal.text) : json_null());
 	json_object_set_new(data, "generations_alive", json_u64(generation_count()));
 	json_object_set_new(data, "connections", connections_json(&stats));
 	json_object_set_new(data, "accepted", json_u64(stat_get(&stats.accepted)));

@@ -32,9 +32,11 @@ struct gateway {
 	struct config *started_with; /* what a reload cannot change is as it says */
 	const char *config_path;     /* absolute; NULL = embedded */
 	struct routing *routing;
-	struct list retired;      /* routing.retired: before it, while connections use them */
-	size_t n_retired_objects; /* in them */
-	uint64_t generation;      /* number of the one in force: 1, 2, ... */
+	struct list retired;         /* routing.retired: before it, while connections use them */
+	size_t n_retired_objects;    /* in them */
+	uint64_t generation;         /* number of the one in force: 1, 2, ... */
+	uint64_t n_refused;          /* reloads */
+	struct config_error refusal; /* why the last one was refused; "" = it was not */
 	struct listener_set *listeners;
 	struct worker_shared shared;
 	struct worker **workers; /* shared.n_workers of them */

@@ -40,6 +40,20 @@ static void put_build_info(FILE *out)
 		sluice_commit);
 }
 
+static void put_config(FILE *out, const struct gateway *g)
+{
+	family(out, "sluice_config_generation", "gauge",
+	       "Number of the configuration in force; 1 is that of the start.");
+	fprintf(out, "sluice_config_generation %" PRIu64 "\n", g->generation);
+	family(out, "sluice_config_reloads_total", "counter", "Reloads by their result.");
+	fprintf(out, "sluice_config_reloads_total{result=\"done\"} %" PRIu64 "\n",
+		g->generation - 1);
+	fprintf(out, "sluice_config_reloads_total{result=\"refused\"} %" PRIu64 "\n", g->n_refused);
+	family(out, "sluice_config_last_reload_successful", "gauge",
+	       "1, or 0 if the last reload was refused.");
+	fprintf(out, "sluice_config_last_reload_successful %d\n", g->refusal.text[0] == '\0');
+}
+
 static void put_connections(FILE *out, const struct stats *stats)
 {
 	family(out, "sluice_connections", "gauge", "Open WebSocket connections.");
@@ -231,6 +245,7 @@ int metrics_write(const struct gateway *g, char **ret_text, size_t *ret_len)
 		return -ENOMEM;
 	gateway_stats(g, &stats);
 	put_build_info(out);
+	put_config(out, g);
 	put_connections(out, &stats);
 	put_accepted(out, g->listeners);
 	put_ends(out, &stats);

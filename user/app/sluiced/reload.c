@@ -136,9 +136,11 @@ int reload_run(struct gateway *g, struct reload_result *ret_result)
 
 	*ret_result = (struct reload_result){.error = {""}};
 	error = run(g, ret_result);
+	g->refusal = ret_result->error;
 	ret_result->generation = g->generation;
 	ret_result->duration_us = (clock_monotonic_ns() - began_ns) / 1000;
 	if (error < 0) {
+		g->n_refused++;
 		log_error("reload refused, the configuration before it stays in force: %s",
 			  ret_result->error.text);
 		events_emit(EVENT_CONFIG_REFUSED, "{s:s}", "reason", ret_result->error.text);
