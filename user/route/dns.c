@@ -8,6 +8,11 @@
 
 #define TRIES       2  /* of each server */
 #define ANSWERS_MAX 64 /* addresses of one name that are looked at */
+/*
+ * The hosts file, then the servers: what the configuration promises. c-ares would take the order,
+ * and whether to ask servers at all, from nsswitch.conf, which speaks of the C library's resolver.
+ */
+#define LOOKUPS "fb"
 
 struct dns {
 	struct ev_loop *loop;
@@ -227,9 +232,11 @@ int dns_new(struct ev_loop *loop, const struct dns_options *options, struct dns 
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	_cleanup_free_ struct dns *dns = calloc(1, sizeof(*dns));
+	char lookups[] = LOOKUPS; /* only read, but not declared so */
 	struct ares_options ares = {
 	    .timeout = (int)options->timeout_ms,
 	    .tries = TRIES,
+	    .lookups = lookups,
 	    .sock_state_cb = socket_state_cb,
 	    .sock_state_cb_data = dns,
 	};
@@ -241,8 +248,8 @@ int dns_new(struct ev_loop *loop, const struct dns_options *options, struct dns 
 	list_init(&dns->sockets);
 	ev_init(&dns->timeout, timeout_cb);
 	if (ares_init_options(&dns->channel, &ares,
-			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB) !=
-	    ARES_SUCCESS)
+			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+				  ARES_OPT_SOCK_STATE_CB) != ARES_SUCCESS)
 		return -ENOMEM;
 	if (options->n_servers && set_servers(dns->channel, options) < 0) {
 		ares_destroy(dns->channel);
