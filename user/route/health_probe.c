@@ -408,6 +408,9 @@ int health_probe_start(struct ev_loop *loop, const struct config_cluster *cluste
 	byte_queue_init(&p->out, HEALTH_PROBE_BYTES);
 	ev_init(&p->on_readable, readable_cb);
 	ev_init(&p->on_writable, writable_cb);
+	/* What has come counts, also if this loop is late and the time is over in the same turn. */
+	ev_set_priority(&p->on_readable, 1);
+	ev_set_priority(&p->on_writable, 1);
 	error = write_request(p, cluster, host);
 	if (error == 0)
 		error = start_connect(p, address);

@@ -101,6 +101,12 @@ static void until_health(struct fixture *f, size_t i, enum endpoint_health healt
 		ev_run(f->loop, EVRUN_ONCE);
 }
 
+static void until_check(struct fixture *f, size_t i, const char *text)
+{
+	while (strcmp(endpoint_at(f, i)->check.text, text) != 0)
+		ev_run(f->loop, EVRUN_ONCE);
+}
+
 static void follow__without_checks_nothing_is_known(void **state)
 {
 	struct fixture *f = *state;
@@ -194,7 +200,8 @@ static void probes__give_their_places_to_those_that_wait(void **state)
 	follow(f, "type = http interval = 10ms timeout = 10ms", n, 0);
 	for (size_t i = 0; i < n; i++)
 		until_health(f, i, ENDPOINT_DOWN);
-	assert_string_equal(endpoint_at(f, 0)->check.text, "timeout waiting for an answer");
+	/* Where the time was over before there was a connection, a later check gets further. */
+	until_check(f, 0, "timeout waiting for an answer");
 }
 
 static void maintenance__is_not_checked(void **state)

@@ -11,10 +11,12 @@
 #include "proto/ws_message.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -154,6 +156,19 @@ static void tcp__is_refused(void **state)
 	expect(f, false, "connect: Connection refused");
 }
 
+static void tcp__what_has_come_counts_though_the_time_is_over(void **state)
+{
+	static const struct timespec longer = {.tv_nsec = 5000000};
+	struct fixture *f = *state;
+	struct pollfd connection = {.fd = f->listener, .events = POLLIN};
+
+	f->cluster.health.timeout_ms = 1;
+	start(f, CONFIG_HEALTH_TCP);
+	assert_int_equal(poll(&connection, 1, -1), 1);
+	nanosleep(&longer, NULL);
+	expect(f, true, "connected");
+}
+
 static void cancel__ends_without_a_result(void **state)
 {
 	struct fixture *f = *state;
@@ -266,7 +281,7 @@ static void http__silence_ends_at_the_timeout(void **state)
 {
 	struct fixture *f = *state;
 
-	f->cluster.health.timeout_ms = 10;
+	f->cluster.health.timeout_ms = 500; /* far more than it takes to connect */
 	start(f, CONFIG_HEALTH_HTTP);
 	while (!f->is_done)
 		ev_run(f->loop, EVRUN_ONCE);
@@ -473,7 +488,7 @@ static void websocket__no_pong_ends_at_the_timeout(void **state)
 	struct fixture *f = *state;
 	uint8_t payload[WS_CONTROL_MAX];
 
-	f->cluster.health.timeout_ms = 300;
+	f->cluster.health.timeout_ms = 2000; /* far more than the handshake takes */
 	upgrade(f, "");
 	hear_ping(f, payload);
 	while (!f->is_done)
@@ -487,6 +502,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	    TEST(tcp__connects_and_says_nothing),
 	    TEST(tcp__is_refused),
+	    TEST(tcp__what_has_come_counts_though_the_time_is_over),
 	    TEST(cancel__ends_without_a_result),
 	    TEST(http__asks_for_the_path),
 	    TEST(http__is_judged_by_its_status_at_every_split),
