@@ -29,6 +29,7 @@ BUSYBOX = "/usr/bin/busybox"
 SKIPPED_NAMES = {".git", "node_modules", "__pycache__", ".pytest_cache"}
 SKIPPED_PATHS = {"out", "build/obj", "build/lib", "build/fuzz", "build/san"}
 
+# Hosts are files only: who has name servers of its own asks them all the same.
 ETC = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/bash\n"
     "sluice:x:998:998:sluice:/nonexistent:/usr/sbin/nologin\n"
