@@ -236,8 +236,9 @@ lint: ## layers, tour, format, cppcheck, clang-tidy, scripts
 check: deps ## all of the above, every result counted (results: out/check.json)
 	$(Q)tools/run-tests --json out/check.json all
 
-bench: build ## compare with other proxies (results: out/compare.json)
+bench: build ## compare with other proxies, and few routes with many (results: out/)
 	$(Q)tools/bench/compare
+	$(Q)tools/bench/routes
 
 # What deps installs is only seen by a make that starts behind it.
 demo: deps ## install, build, and drive real traffic through a gateway
