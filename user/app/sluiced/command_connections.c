@@ -14,8 +14,9 @@
 
 /* ---- show.connections ---------------------------------------------------------------------- */
 
-#define PAGE_ROWS  256  /* rows that a worker copies in one go */
-#define PAGE_LOOKS 4096 /* connections that it looks at for them: bounds the delay of traffic */
+#define PAGE_ROWS   256  /* rows that a worker copies in one go */
+#define CLOSE_SLICE 32   /* connections looked at, and perhaps closed, in one item of work */
+#define PAGE_LOOKS  4096 /* connections that it looks at for them: bounds the delay of traffic */
 
 /* Goes from worker to worker; while on one, it belongs to that worker's thread. */
 struct listing {
@@ -177,25 +178,71 @@ static bool close_one(const struct closing *closing, struct connection *c)
 	return true;
 }
 
+/* One worker's share of it, on its thread. */
+struct closing_part {
+	struct work_item work;
+	struct closing *closing;
+	struct worker *worker;
+	struct worker_cursor *cursor;
+	uint64_t n_closed;
+};
+
+static void closing_end_on_worker(struct closing *closing, uint64_t n_closed)
+{
+	atomic_fetch_add_explicit(&closing->n_closed, n_closed, memory_order_relaxed);
+	post_to_main(closing->gateway, closing_answered, closing);
+}
+
+/* Closing is more than looking: fewer in one go, so that nobody's frames wait for all of them. */
+static bool closing_slice(struct work_item *item)
+{
+	struct closing_part *part = container_of(item, struct closing_part, work);
+
+	for (int looks = 0; looks < CLOSE_SLICE; looks++) {
+		struct connection *c = worker_cursor_next(part->worker, part->cursor);
+
+		if (!c) {
+			closing_end_on_worker(part->closing, part->n_closed);
+			worker_cursor_free(part->cursor);
+			free(part);
+			return false;
+		}
+		part->n_closed += close_one(part->closing, c);
+	}
+	return true;
+}
+
+static struct closing_part *part_new(struct worker *w, struct closing *closing)
+{
+	_cleanup_free_ struct closing_part *part = calloc(1, sizeof(*part));
+
+	if (!part)
+		return NULL;
+	part->cursor = worker_cursor_new(w);
+	if (!part->cursor)
+		return NULL;
+	part->worker = w;
+	part->closing = closing;
+	work_item_init(&part->work, closing_slice);
+	return TAKE_PTR(part);
+}
+
 static void closing_run(struct worker *w, void *arg)
 {
 	struct closing *closing = arg;
-	uint64_t n_closed = 0;
+	struct closing_part *part;
 
 	if (closing->args.filter.id) {
 		struct connection *c = worker_find(w, closing->args.filter.id);
 
-		n_closed = c && close_one(closing, c);
-	} else {
-		struct worker_cursor *cursor = worker_cursor_new(w);
-		struct connection *c;
-
-		while (cursor && (c = worker_cursor_next(w, cursor)))
-			n_closed += close_one(closing, c);
-		worker_cursor_free(cursor);
+		closing_end_on_worker(closing, c && close_one(closing, c));
+		return;
 	}
-	atomic_fetch_add_explicit(&closing->n_closed, n_closed, memory_order_relaxed);
-	post_to_main(closing->gateway, closing_answered, closing);
+	part = part_new(w, closing);
+	if (part)
+		work_item_add(&w->work, WORKER_QUEUE_API, &part->work);
+	else
+		closing_end_on_worker(closing, 0);
 }
 
 void command_close(struct control_call *call, const struct command_args *args)
