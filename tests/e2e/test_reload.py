@@ -284,6 +284,10 @@ def test_connection_on_its_way_arrives_in_the_new_one(sluiced, endpoint):
         assert_tunnels(client, server)
 
 
+def n_answers(daemon):
+    return daemon.status()["traffic"].get("relay", {}).get("frames_out")
+
+
 @pytest.mark.parametrize("is_churn", [False, True], ids=["messages", "handshakes"])
 def test_reloads_under_traffic_lose_nothing(sluiced, directory, is_churn):
     """Every 200 ms another configuration; every message and handshake is checked."""
@@ -305,6 +309,7 @@ def test_reloads_under_traffic_lose_nothing(sluiced, directory, is_churn):
             "600s",
             *options,
         )
+        env.until(lambda: n_answers(daemon), "answers to come")
         for i in range(n_reloads):
             daemon.reload(configs[i % 2])
             time.sleep(0.2)

@@ -3,11 +3,13 @@
 
 import argparse
 import json
+from pathlib import Path
 
 import pytest
 import suite
 from errors import Failure
 
+ROOT = Path(__file__).resolve().parents[2]
 DENYLIST = [("e2e/test_browser.py:*", "*", "no browser"), ("f.py:test_tcx", "6.1.*", "too old")]
 
 
@@ -93,6 +95,24 @@ def test_denylist_entries_have_reasons(tmp_path, monkeypatch):
 
 def test_the_denylist_of_the_tree_is_readable():
     assert suite.read_denylist()
+
+
+def test_host_only_names_are_those_of_programs():
+    """Nothing is left out by a name that has become another's, or nobody's."""
+    for pattern, _ in suite.read_host_only():
+        source = pattern.removeprefix("build/") + ("" if pattern.endswith(".py") else ".c")
+        assert list(ROOT.glob(source)), pattern
+
+
+def test_what_is_host_only_is_left_out(tmp_path, monkeypatch):
+    path = tmp_path / "host-only"
+    path.write_text("# comment\nbuild/proto/* pure\ne2e/test_a.py texts and tables\n")
+    monkeypatch.setattr(suite, "HOST_ONLY", str(path))
+    programs = ["e2e/test_a.py", "e2e/test_ab.py", "build/proto/test_x", "build/base/test_x"]
+    assert suite.without_host_only(programs) == ["e2e/test_ab.py", "build/base/test_x"]
+    path.write_text("e2e/test_a.py\n")
+    with pytest.raises(Failure, match="host-only:1: wants PROGRAM REASON"):
+        suite.read_host_only()
 
 
 @pytest.fixture

@@ -14,23 +14,42 @@ from process import dependent_child
 HERE = os.path.dirname(os.path.abspath(__file__))
 VMTEST = os.path.dirname(HERE)
 DENYLIST = os.path.join(VMTEST, "denylist")
+HOST_ONLY = os.path.join(VMTEST, "host-only")
 PROGRAM_SECONDS = 1200  # for each test program; the machine's own limit is for all
+# One program more than there are CPUs: now and then one waits for a time to be over.
 IN_GUEST = """uname -r >"$VMTEST_OUT/release"
-exec tools/run-tests --json "$VMTEST_OUT/results.json" --jobs "$(nproc)" "$@"
+exec tools/run-tests --json "$VMTEST_OUT/results.json" --jobs "$(($(nproc) + 1))" "$@"
 """
 
 
 def read_denylist():
     """[(test pattern, kernel pattern, reason), ...]; every entry has a reason."""
-    entries = []
-    with open(DENYLIST, encoding="utf-8") as file:
+    return _read_table(DENYLIST, "TEST KERNEL REASON")
+
+
+def without_host_only(programs):
+    """Those of `programs` that depend on the kernel, see vmtest/host-only."""
+    patterns = [pattern for pattern, _ in read_host_only()]
+    return [p for p in programs if not any(fnmatch.fnmatchcase(p, pattern) for pattern in patterns)]
+
+
+def read_host_only():
+    """[(pattern of a program, reason), ...]"""
+    return _read_table(HOST_ONLY, "PROGRAM REASON")
+
+
+def _read_table(path, columns):
+    """Rows of words, of which the last column has the rest of the line."""
+    count = len(columns.split())
+    rows = []
+    with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            words = line.partition("#")[0].split(None, 2)
-            if words and len(words) < 3:
-                raise Failure(f"{DENYLIST}:{number}: wants TEST KERNEL REASON")
+            words = line.partition("#")[0].split(None, count - 1)
+            if words and len(words) < count:
+                raise Failure(f"{path}:{number}: wants {columns}")
             if words:
-                entries.append((words[0], words[1], words[2].strip()))
-    return entries
+                rows.append((*words[:-1], words[-1].strip()))
+    return rows
 
 
 def run(kernel, tests, options):
