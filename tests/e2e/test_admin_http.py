@@ -66,6 +66,8 @@ def test_not_ready_while_drained(sluiced):
 def test_same_as_the_control_socket(sluiced, resource):
     daemon = sluiced(ECHO_CONFIG + proxy_config("127.0.0.1:9"))
     with ws_raw.connect(daemon.address()):
+        # The client may have its 101 before that is counted.
+        env.until(lambda: daemon.status()["connections"]["local"] == 1, "the connection to open")
         cmd = resource if resource == "status" else f"show.{resource}"
         by_socket, by_http = daemon.ctl(cmd), daemon.api(resource)
     assert type(by_socket) is type(by_http)
