@@ -27,7 +27,9 @@ BUSYBOX = "/usr/bin/busybox"
 
 # Never wanted in the guest, wherever they are, or below the project's root.
 SKIPPED_NAMES = {".git", "node_modules", "__pycache__", ".pytest_cache"}
-SKIPPED_PATHS = {"out", "build/obj", "build/lib", "build/fuzz", "build/san"}
+SKIPPED_PATHS = {"out"} | {
+    f"build/{name}" for name in ("fuzz", "lib", "lint", "node", "obj", "san", "test-logs", "tsan")
+}
 
 # Hosts are files only: who has name servers of its own asks them all the same.
 ETC = {
