@@ -15,24 +15,29 @@ _BINARY = env.BUILD / "sluice-bench"
 class BenchServer(Process):
     """Echo server. `.address` is where it listens."""
 
-    def __init__(self, directory, *options):
+    def __init__(self, directory, *options, address="127.0.0.1:0", name="bench-server"):
         super().__init__(
-            [_BINARY, "server", "--listen", "127.0.0.1:0", *options],
+            [_BINARY, "server", "--listen", address, "--json", *options],
             directory,
-            "bench-server",
+            name,
             environment=SANITIZER_ENV,
         )
         self.address = re.search(r"127\.0\.0\.1:\d+", self.wait_line())[0]
+
+    def counted(self):
+        """Ends it. Returns what it counted."""
+        assert self.stop() == 0, self.stderr()
+        return json.loads(self.stdout().splitlines()[-1])
 
 
 class RunningClient(Process):
     """A load that goes on until interrupt()."""
 
-    def __init__(self, directory, url, *options):
+    def __init__(self, directory, url, *options, name="bench-client"):
         super().__init__(
             [_BINARY, "client", url, "--json", *options],
             directory,
-            "bench-client",
+            name,
             environment=SANITIZER_ENV,
         )
 
@@ -43,12 +48,12 @@ class RunningClient(Process):
         return {**json.loads(self.stdout()), "stderr": self.stderr()}
 
 
-def client(directory, url, *options, patience_s=100):
+def client(directory, url, *options, patience_s=100, name="bench-run"):
     """Runs a load to its end. Returns its result, which counts errors; the caller judges."""
     code, out, err = run(
         [_BINARY, "client", url, "--json", *options],
         directory,
-        "bench-client",
+        name,
         environment=SANITIZER_ENV,
         patience_s=patience_s,
     )
