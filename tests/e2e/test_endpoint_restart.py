@@ -4,9 +4,11 @@ Endpoints that end and come back under thousands of live connections: who was on
 others lose no byte, and new connections find those that are left.
 """
 
+import json
+
 import pytest
 
-from lib import bench, env
+from lib import bench, env, ws_raw
 from lib.daemon import proxy_config
 
 CONNECTIONS = env.scale(2000, sanitized=4)
@@ -194,3 +196,91 @@ def test_restart_under_live_connections(sluiced, directory, farm, how, detection
     assert_nothing_lost([row for row in rows if row["conn"] not in ids])
     assert daemon.status()["refused"] == {}
     wait_on_endpoints(daemon, [0] * ENDPOINTS)
+
+
+# ---- other people's endpoints and proxies ------------------------------------------------------
+
+PEERS = ["node", "python", "nginx", "haproxy"]
+PER_ENDPOINT = env.scale(40)
+
+
+def start_peer(peers, name, behind, address=":0"):
+    """At @address, if it was there before."""
+    if name in ("nginx", "haproxy"):
+        return getattr(peers, name)(behind)
+    return peers.server(name, port=int(address.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_restart_of_real_peers(sluiced, directory, peers, name):
+    with bench.BenchServer(directory) as steady:
+        address = start_peer(peers, name, steady.address)
+        daemon = sluiced(
+            proxy_config(address, steady.address, cluster=f"balance = least_conn  {HEALTH}")
+        )
+        # Those whose peer ends and those who stay, told apart by when they came: the other
+        # endpoint takes no connections meanwhile.
+        daemon.ctl("set.endpoint", cluster="back-all", endpoint="e1", state="maint")
+        leaving = load(directory, daemon, PER_ENDPOINT, "leaving")
+        with leaving:
+            wait_messages(daemon, 2 * PER_ENDPOINT)
+            assert on_endpoints(daemon) == [PER_ENDPOINT, 0]
+            daemon.ctl("set.endpoint", cluster="back-all", endpoint="e1", state="ready")
+            staying = load(directory, daemon, PER_ENDPOINT, "staying")
+            with staying:
+                wait_on_endpoints(daemon, [PER_ENDPOINT, PER_ENDPOINT])
+                peers.kill(address)
+                wait_on_endpoints(daemon, [0, PER_ENDPOINT])
+                wait_gone(daemon, directory, HEALTH)
+                assert start_peer(peers, name, steady.address, address) == address
+                wait_back(daemon, directory, HEALTH)
+                wait_messages(daemon, PER_ENDPOINT)
+                kept = staying.interrupt()
+            lost = leaving.interrupt()
+        daemon.wait_live(0)
+    assert kept["opened"] == PER_ENDPOINT and kept["errors_total"] == 0, kept
+    assert kept["close_codes"] == {"1000": PER_ENDPOINT}
+    errors = lost["errors"]
+    assert errors["early_close"] + errors["reset"] == lost["errors_total"] == PER_ENDPOINT, lost
+    assert daemon.status()["refused"] == {}
+
+
+# ---- none is left ------------------------------------------------------------------------------
+
+
+def answer_of(daemon):
+    """(status, error) of one handshake."""
+    with ws_raw.dial(daemon.address()) as client:
+        client.send(ws_raw.request("/x"))
+        head = client.read_head()
+        if head.status == 101:
+            return head.status, None
+        return head.status, json.loads(client.read_body(head))["error"]
+
+
+def test_all_endpoints_end_and_one_comes_back(sluiced, directory, farm):
+    breaker = "breaker { failure_ratio = 50%  min_requests = 5  open_time = 200ms }"
+    daemon = sluiced(proxy_config(*farm.addresses, cluster=f"{HEALTH}  {breaker}"))
+    with load(directory, daemon, 30, "lost") as client:
+        # Open, not only on their way: a handshake that is cut would count for the breaker.
+        env.until(lambda: daemon.status()["connections"]["relay"] == 30, "open connections")
+        assert on_endpoints(daemon) == [10, 10, 10]
+        for i in range(ENDPOINTS):
+            farm.end(i, "killed")
+        daemon.wait_live(0)
+        assert client.interrupt()["errors_total"] == 30
+    env.until(
+        lambda: {row["health"] for row in clusters(daemon).values()} == {"down"}, "all to be down"
+    )
+    failed = [row["failed"] for row in clusters(daemon).values()]
+    assert {answer_of(daemon) for _ in range(20)} == {(503, "no_endpoint")}
+    daemon.wait_refused("no_endpoint", 20)
+    assert daemon.metrics()("sluice_refused_total", reason="no_endpoint") == 20
+    # Nothing was tried, so nothing failed, and the breaker has no reason to open.
+    assert [row["failed"] for row in clusters(daemon).values()] == failed
+    assert clusters(daemon)["e0"]["breaker"] == "closed"
+    farm.restart(1)
+    env.until(lambda: clusters(daemon)["e1"]["health"] == "up", "e1 to be up")
+    handshakes(directory, daemon)
+    assert [row["health"] for row in clusters(daemon).values()] == ["down", "up", "down"]
+    assert daemon.status()["refused"] == {"no_endpoint": 20}

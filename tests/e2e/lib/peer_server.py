@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Echo server on python3-websockets. Usage: peer_server.py '{"deflate": bool, "protocols": [...]}'
+Echo server on python3-websockets. Usage: peer_server.py '{"deflate": bool, "protocols": [...],
+"port": N}' (0: a free one).
 Prints {"port": N}. A text message that starts with '!' is an order: "!close CODE REASON",
 "!ping PAYLOAD" (answered with the text "pong PAYLOAD" once the pong is here), "!drop".
 peer_server.js does the same.
@@ -42,7 +43,7 @@ async def main():
     async with websockets.serve(
         serve,
         "127.0.0.1",
-        0,
+        options["port"],
         subprotocols=options["protocols"] or None,
         compression="deflate" if options["deflate"] else None,
         max_size=None,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other people's WebSocket programs as peers: python3-websockets, npm ws, nginx, sluice-bench."""
+"""Other people's WebSocket programs as peers: python3-websockets, npm ws, nginx, haproxy."""
 
 import json
 import shutil
@@ -49,17 +49,17 @@ class Peers:
         self._processes.append(process)
         return process
 
-    def server(self, implementation, deflate=False, protocols=()):
+    def server(self, implementation, deflate=False, protocols=(), port=0):
         """An echo server that also takes orders (peer_server.py). Returns its address."""
         require(implementation)
-        options = json.dumps({"deflate": deflate, "protocols": list(protocols)})
+        options = json.dumps({"deflate": deflate, "protocols": list(protocols), "port": port})
         process = self._start([*_SERVERS[implementation], options], f"{implementation}-server")
         address = f"127.0.0.1:{json.loads(process.wait_line())['port']}"
         self._servers[address] = process
         return address
 
     def kill(self, address):
-        """Ends the server at @address, with all its connections."""
+        """Ends the server or proxy at @address, with all its connections."""
         self._servers[address].kill()
 
     def client(self, implementation, url, **scenario):
@@ -77,17 +77,31 @@ class Peers:
         return json.loads(out)
 
     def nginx(self, backend):
-        """nginx as a proxy in front of @backend, with its usual handshake. Returns its address."""
-        if not shutil.which("nginx", path="/usr/sbin:/usr/bin"):
-            pytest.skip("nginx is not installed")
-        home = self._dir / "nginx"
-        home.mkdir()
+        """
+        nginx as a proxy in front of @backend, with its usual handshake. Returns its address.
+        Again after a kill(): another one at the same address.
+        """
+        return self._front("nginx", _NGINX_CONF, backend, "-p {home} -e {home}/error.log -c {conf}")
+
+    def haproxy(self, backend):
+        """Likewise, haproxy."""
+        return self._front("haproxy", _HAPROXY_CONF, backend, "-f {conf}")
+
+    def _front(self, program, text, backend, options):
+        path = shutil.which(program, path="/usr/sbin:/usr/bin")
+        if not path:
+            pytest.skip(f"{program} is not installed")
+        home = self._dir / program
+        home.mkdir(exist_ok=True)
         socket_path = home / "front.sock"
-        conf = home / "nginx.conf"
-        conf.write_text(_NGINX_CONF.format(home=home, backend=backend, front=socket_path))
-        self._start(["/usr/sbin/nginx", "-p", home, "-e", home / "error.log", "-c", conf], "nginx")
-        env.until(socket_path.exists, "nginx's socket")
-        return f"unix:{socket_path}"
+        socket_path.unlink(missing_ok=True)
+        conf = home / "conf"
+        conf.write_text(text.format(home=home, backend=backend, front=socket_path))
+        process = self._start([path, *options.format(home=home, conf=conf).split()], program)
+        env.until(socket_path.exists, f"{program}'s socket")
+        address = f"unix:{socket_path}"
+        self._servers[address] = process
+        return address
 
 
 _NGINX_CONF = """\
@@ -114,4 +128,18 @@ http {{
 		}}
 	}}
 }}
+"""
+
+_HAPROXY_CONF = """\
+global
+	maxconn 512
+defaults
+	mode http
+	timeout connect 10s
+	timeout client 1h
+	timeout server 1h
+	timeout tunnel 1h
+listen front
+	bind unix@{front}
+	server back {backend}
 """

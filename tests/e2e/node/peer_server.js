@@ -20,7 +20,7 @@ function obey(ws, order) {
 
 const server = new WebSocketServer({
   host: "127.0.0.1",
-  port: 0,
+  port: options.port,
   // Compresses whatever is negotiated, however short.
   perMessageDeflate: options.deflate ? { threshold: 0 } : false,
   maxPayload: 0,
