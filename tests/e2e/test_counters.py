@@ -5,6 +5,7 @@ show routes and clusters, and the sums over the access log, after one mixture of
 """
 
 import collections
+import json
 
 import pytest
 
@@ -311,10 +312,14 @@ def test_endpoints(run):
 def test_all_ways_to_ask_agree(run):
     daemon, _, _ = run
     for resource, verb in [("routes", "show.routes"), ("clusters", "show.clusters")]:
-        assert daemon.api(resource) == daemon.ctl(verb)
-    status, api = daemon.status(), daemon.api("status")
+        code, out, err = daemon.sluicectl("-j", "show", resource)
+        assert (code, err) == (0, "")
+        assert daemon.api(resource) == daemon.ctl(verb) == json.loads(out)
+    code, out, err = daemon.sluicectl("-j", "status")
+    assert (code, err) == (0, "")
+    status, api, printed = daemon.status(), daemon.api("status"), json.loads(out)
     for key in ("accepted", "refused", "closed", "traffic", "connections"):
-        assert status[key] == api[key], key
+        assert status[key] == api[key] == printed[key], key
 
 
 def test_violations_are_counted_too(sluiced):
