@@ -482,6 +482,14 @@ static void take_access_log(struct worker *w)
 		access_log_set_file(w->access_log, next);
 }
 
+struct generation *worker_generation(struct worker *w)
+{
+	/* This turn may have begun before it was set, and the request have come behind that. */
+	if (atomic_load_explicit(&w->next_generation, memory_order_relaxed))
+		take_generation(w);
+	return w->generation;
+}
+
 void worker_set_access_log(struct worker *w, struct access_log_file *file)
 {
 	access_log_file_unref(atomic_exchange_explicit(&w->next_access_log,

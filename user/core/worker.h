@@ -116,10 +116,12 @@ void worker_stop(struct worker *w, struct drain_plan *plan,
 void worker_kill(struct worker *w);
 void worker_join(struct worker *w);
 /**
- * worker_set_generation() - any thread: requests are served by @generation from the worker's next
- * turn on, and its connections follow in slices. The newest given counts.
+ * worker_set_generation() - any thread: requests that come from now on are served by @generation,
+ * and the worker's connections follow in slices. The newest given counts.
  */
 void worker_set_generation(struct worker *w, struct generation *generation);
+/** worker_generation() - worker's thread: the newest; borrowed */
+struct generation *worker_generation(struct worker *w);
 /** worker_set_access_log() - any thread: lines go to @file from the worker's next turn on */
 void worker_set_access_log(struct worker *w, struct access_log_file *file);
 /** worker_run_mail() - after worker_join(): carry out what was posted too late for the thread, and

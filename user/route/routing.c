@@ -222,7 +222,7 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
 {
 	struct route *route;
 
-	connection_set_generation(c, c->worker->generation);
+	connection_set_generation(c, worker_generation(c->worker));
 	route = routing_match(routing_of(c->generation), request->head, &c->source.sa);
 	if (!route) {
 		connection_refuse(c, EGW_NO_ROUTE);

@@ -132,6 +132,26 @@ static void follow__the_newest_of_several(void **state)
 	close_all(&x);
 }
 
+static void request__in_the_turn_of_the_order_is_routed_by_the_newest(void **state)
+{
+	struct fixture x;
+	struct connection *c;
+	int fd;
+
+	open_all(&x, LISTENER "route r { echo = true }\n");
+	fd = worker_fixture_client(&x.f, &c);
+	reload(&x, LISTENER "route s { echo = true }\n");
+	/* The order is not seen before the request is. */
+	ev_async_stop(x.f.worker->loop, &x.f.worker->on_order);
+	assert_true(send(fd, WORKER_FIXTURE_UPGRADE, sizeof(WORKER_FIXTURE_UPGRADE) - 1, 0) > 0);
+	worker_fixture_turn(&x.f);
+	assert_int_equal(c->state, CONNECTION_OPEN);
+	assert_string_equal(c->route->name, "s");
+	ev_async_start(x.f.worker->loop, &x.f.worker->on_order);
+	close(fd);
+	close_all(&x);
+}
+
 static void follow__those_who_end_meanwhile_do_not_matter(void **state)
 {
 	struct fixture x;
@@ -148,6 +168,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(follow__all_in_slices),
+	    cmocka_unit_test(request__in_the_turn_of_the_order_is_routed_by_the_newest),
 	    cmocka_unit_test(follow__stays_where_its_route_is),
 	    cmocka_unit_test(follow__not_to_another_action),
 	    cmocka_unit_test(follow__the_newest_of_several),
