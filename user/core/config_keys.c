@@ -438,7 +438,8 @@ static const struct config_key ejection_keys[] = {
 	.max = 1 * HOUR,
 	.is_reloadable = true,
 	FIELD(struct config_cluster, ejection.time_ms),
-	.help = "How long, times the number of ejections of late (10 at most).",
+	.help = "How long, times the number of ejections of late (10 at most). It ends before "
+		"when the checks of health see the endpoint come back.",
     },
     {
 	.name = "max_percent",

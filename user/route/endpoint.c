@@ -128,8 +128,12 @@ bool endpoint_set_health(struct endpoint *e, bool is_up, uint64_t now_ns)
 	uint8_t health = is_up ? ENDPOINT_UP : ENDPOINT_DOWN;
 	uint8_t before = atomic_exchange_explicit(&e->health, health, memory_order_relaxed);
 
-	if (before == ENDPOINT_DOWN && is_up)
+	if (before == ENDPOINT_DOWN && is_up) {
+		/* It was ejected for what the checks have seen as well, and seen the end of. */
+		store(e->ejected_until_ns, 0);
+		store(e->failures_in_row, 0);
 		endpoint_start_slowly(e, now_ns);
+	}
 	return before != health;
 }
 

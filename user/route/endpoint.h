@@ -96,7 +96,8 @@ void endpoint_set_share(struct endpoint *endpoint, uint32_t share);
 uint32_t endpoint_share(const struct endpoint *endpoint);
 
 /**
- * endpoint_set_health() - by the checks of health; back from down it starts slowly
+ * endpoint_set_health() - by the checks of health; back from down it starts slowly, and is
+ * ejected no longer: a passing check alone would not end an ejection
  *
  * Return: whether that is a change (to up from unknown is one).
  */

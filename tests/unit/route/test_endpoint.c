@@ -123,6 +123,22 @@ static void eject__lasts_longer_each_time(void **state)
 	endpoint_unref(e);
 }
 
+static void eject__ends_when_the_checks_see_it_back(void **state)
+{
+	struct endpoint *e = make();
+
+	endpoint_set_health(e, true, 1);
+	endpoint_eject(e, 30 * SECOND, 1);
+	endpoint_set_health(e, true, 2); /* a check that passes as those before proves nothing */
+	assert_true(endpoint_is_ejected(e, 2));
+	endpoint_set_health(e, false, 3);
+	assert_true(endpoint_is_ejected(e, 3));
+	endpoint_set_health(e, true, 4);
+	assert_false(endpoint_is_ejected(e, 4));
+	assert_false(endpoint_readmit(e, 40 * SECOND)); /* nothing is left to be ended */
+	endpoint_unref(e);
+}
+
 static void eject__is_forgiven_with_time(void **state)
 {
 	struct endpoint *e = make();
@@ -270,6 +286,7 @@ int main(void)
 	    cmocka_unit_test(ramp__is_linear),
 	    cmocka_unit_test(report__a_success_ends_the_run),
 	    cmocka_unit_test(eject__lasts_longer_each_time),
+	    cmocka_unit_test(eject__ends_when_the_checks_see_it_back),
 	    cmocka_unit_test(eject__is_forgiven_with_time),
 	};
 
