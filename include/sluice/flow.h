@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A flow: one direction of a connection, as its packets arrive at the hook. A connection has two,
+ * SL_TO_ENDPOINT (the client's packets) and SL_TO_CLIENT (the endpoint's); each one's `peer` is
+ * what its packets become.
+ *
+ *              sl_activate: quiescent                      sl_hold
+ *      .------> HOLD (was LEARN) ------> ACTIVE ------> HOLD (was ACTIVE) ---.
+ *      |            |                     ^  |                |              | the daemon has
+ *    LEARN <--------'                     |  | FIN and its    | not quiet,   | restored its
+ *      ^      not quiet, or the deadline  |  | ack both ways, | or deadline  | sockets
+ *      |                                  |  | or RST         |              |
+ *      |                                  '--|----------------'              |
+ *      |                                     v                               |
+ *      |                                  CLOSED                             |
+ *      '---------------------------------------------------------------------'
+ *
+ *   LEARN   passed to the stack, recorded: end_seq, ack, tsval, window
+ *   HOLD    dropped, counted: the peers send again
+ *   ACTIVE  translated and redirected; what cannot be translated is dropped and counted, and never
+ *           passed up, where it would be answered by RST
+ *   CLOSED  late packets are still translated, until the daemon removes the entry
+ *
+ * Rules of order:
+ *
+ * 1. end_seq moves forward only, by compare-exchange; where it need not move, a full barrier
+ *    stands in its place. A hook publishes end_seq and reads the state behind that (also in
+ *    ACTIVE). sl_activate and sl_hold set HOLD by an exchange and read end_seq behind that. So
+ *    either the hook sees HOLD, or they see its packet (Dekker). Packets with a wrong checksum, or
+ *    outside of the window, do not move end_seq.
+ *
+ * 2. Both directions change as one. The word that decides is the state of SL_TO_ENDPOINT; that of
+ *    SL_TO_CLIENT follows. To enter HOLD: SL_TO_ENDPOINT first, then SL_TO_CLIENT. To leave it:
+ *    compare-exchange SL_TO_ENDPOINT from HOLD to the outcome; whoever succeeds has decided.
+ *    Then SL_TO_CLIENT from HOLD to the same.
+ *
+ * 3. HOLD ends by itself, should the one who set it be preempted or die: a hook that meets one
+ *    past its deadline decides for the state before (rule 2), on whichever direction it stands: a
+ *    SL_TO_CLIENT in HOLD whose SL_TO_ENDPOINT is not takes the state of that. sl_activate and
+ *    sl_hold then find that they have lost the exchange, and say SL_CTL_LATE.
+ *
+ * 4. The fields under "translation" are written in HOLD only, by sl_activate, and are read in
+ *    ACTIVE and CLOSED only; the exchange of the state orders them.
+ *
+ * Sources: Maltz and Bhagwat, "TCP splicing for application layer proxy performance" (1998);
+ * RFC 9293 (sequence numbers), RFC 7323 (windows, timestamps), RFC 2018 (SACK), RFC 5961 (RST).
+ */
+#pragma once
+#include "sluice/abi.h"
+
+enum sl_state {
+	SL_LEARN = 0,
+	SL_HOLD = 1,
+	SL_ACTIVE = 2,
+	SL_CLOSED = 3,
+};
+
+enum sl_direction {
+	SL_TO_ENDPOINT = 0,
+	SL_TO_CLIENT = 1,
+};
+
+/* How a packet is found: its own addresses, source first. No padding. */
+struct sl_key4 {
+	__be32 saddr, daddr;
+	__be16 sport, dport;
+};
+
+struct sl_key6 {
+	__u8 saddr[16], daddr[16]; /* never a mapped IPv4 address: that is a sl_key4 */
+	__be16 sport, dport;
+};
+
+/* What a packet's addresses become, source first: ours on the other leg, and its far end. */
+struct sl_peer {
+	__u8 saddr[16], daddr[16]; /* IPv4: the first four bytes, the others 0 */
+	__be16 sport, dport;
+};
+
+/* sl_flow.flags, set by sl_activate */
+#define SL_F_IPV6_OUT   0x01u /* the other leg is IPv6 (both are, or neither) */
+#define SL_F_TIMESTAMPS 0x02u /* both legs have timestamps: translate */
+#define SL_F_STRIP_TS   0x04u /* only this leg has them: replace by NOP */
+#define SL_F_STRIP_SACK 0x08u /* only this leg has SACK: replace by NOP */
+#define SL_F_CLEAR_ECN  0x10u /* the legs do not agree on ECN: clear its bits in IP and TCP */
+#define SL_F_NEIGH      0x20u /* bpf_redirect_neigh() to oif: fib lookup is refused there */
+#define SL_F_TO_LOCAL   0x40u /* the far end is on this host: redirect into oif's ingress */
+
+/* sl_flow.marks, set by the hook, never cleared */
+#define SL_M_SEEN      0x01u /* a packet was recorded: end_seq, ack and window mean something */
+#define SL_M_TSVAL     0x02u /* tsval means something */
+#define SL_M_FIN       0x04u /* a FIN in the window has passed; fin_end is its end */
+#define SL_M_FIN_ACKED 0x08u /* and the other side has acknowledged it */
+#define SL_M_RST       0x10u /* a RST at the exact sequence has passed */
+
+/* Where the frame walker stands (RFC 6455 s5.2). */
+struct sl_walk {
+	__u64 payload_left; /* of the frame that is passing */
+	__u32 message_len;  /* payload so far of a fragmented message; sticks at 2^32 - 1 */
+	__u8 stage;         /* of the header that is being read, private to the walker */
+	__u8 opcode;        /* of the frame, with FIN at 0x80 */
+	__u8 length_left;   /* bytes of the length and the mask key that are still to come */
+	__u8 flags;         /* SL_W_ */
+};
+
+#define SL_W_ON   0x01u /* the walker runs */
+#define SL_W_LOST 0x02u /* a hole was passed over: counts are incomplete from here on */
+
+struct sl_flow {
+	/* the state: see the rules above */
+	__u32 state;   /* enum sl_state; exchanged */
+	__u32 end_seq; /* behind the last byte (or SYN, FIN) let through; exchanged, forward only */
+	__u64 deadline_ns; /* of HOLD */
+	__u64 last_ns;     /* of the latest packet of the flow */
+
+	/* recorded by the hook, plain stores: a torn race costs a retry, not a byte */
+	__u32 ack;   /* highest acknowledged, of the other direction's bytes, in this leg's space */
+	__u32 tsval; /* the peer's latest timestamp */
+	__u32 fin_end;
+	__u16 window; /* as received, unscaled */
+	__u8 marks;   /* SL_M_; or-ed in */
+	__u8 before;  /* enum sl_state that HOLD falls back to; written before HOLD is entered */
+
+	/* translation: rule 4. New = old + delta, modulo 2^32 */
+	__u32 seq_delta, ack_delta;
+	__u32 tsval_delta, tsecr_delta;
+	struct sl_peer peer;
+	__u32 oif;         /* interface index to leave by */
+	__s8 window_shift; /* > 0: window << shift, 65535 at most; < 0: window >> -shift */
+	__u8 flags;        /* SL_F_ */
+	__u8 direction;    /* enum sl_direction; by the daemon at insertion */
+	__u8 class_;       /* index of its class; by the daemon at any time */
+	__u32 epoch;       /* sl_ids.epoch of the daemon that inserted or adopted it */
+	__u64 conn_id;     /* by the daemon at insertion */
+
+	/* figures: by the hook, in ACTIVE and CLOSED */
+	__u64 packets;
+	__u64 payload_bytes; /* TCP payload that advanced end_seq: bytes, not retransmissions */
+
+	/* the frame walker and the buckets: 0 = off */
+	struct sl_walk walk;
+	__u32 frames[4];    /* text, binary, continuation, control */
+	__u32 frame_tokens; /* filled up by the time since last_ns */
+	__u32 byte_tokens;
+};
+
+/*
+ * Two elements of a preallocated hash with a key of 12 bytes (48 of its own, 16, and 16 for the
+ * bucket) and this come to 496 bytes for a connection.
+ */
+#define SL_FLOW_SIZE 168
+_Static_assert(sizeof(struct sl_key4) == 12, "no padding in keys");
+_Static_assert(sizeof(struct sl_key6) == 36, "no padding in keys");
+_Static_assert(sizeof(struct sl_walk) == 16, "no padding");
+_Static_assert(sizeof(struct sl_flow) == SL_FLOW_SIZE, "as budgeted");
+
+/* HOLD falls back after so long: longer than the program, far shorter than a retransmission. */
+#define SL_HOLD_NS 5000000ull

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Arguments of the syscall programs, which the daemon runs by BPF_PROG_RUN with one of these as
+ * context. Both are all or nothing, for both directions of a connection (flow.h, rules 1 to 3).
+ */
+#pragma once
+#include "sluice/flow.h"
+
+enum sl_ctl_result {
+	SL_CTL_DONE = 0,
+	SL_CTL_NO_FLOW = 1, /* an entry is missing */
+	SL_CTL_STATE = 2,   /* not in the state that the call begins with */
+	SL_CTL_UNSEEN = 3,  /* the hook has seen no packet of a leg yet */
+	SL_CTL_DATA = 4,    /* not quiescent: bytes are on their way (got_end tells where) */
+	SL_CTL_LATE = 5,    /* the HOLD ended before the call had decided */
+};
+
+/* One leg's socket, captured in repair mode. */
+struct sl_ctl_leg {
+	__u32 rcv_nxt;  /* TCP_QUEUE_SEQ of the receive queue: behind the last byte taken */
+	__u32 snd_nxt;  /* of the send queue: behind the last byte written; all are acknowledged */
+	__u32 ts_clock; /* TCP_TIMESTAMP: our timestamp on this leg now; 0 without the option */
+	__u32 oif;      /* the interface towards its far end */
+	__u8 send_wscale, recv_wscale;
+	__u8 options; /* SL_O_ of conn.h */
+	__u8 flags;   /* SL_F_NEIGH, SL_F_TO_LOCAL: how packets leave by it */
+};
+
+/*
+ * sl_activate: LEARN -> ACTIVE, if the hook has let nothing through that the sockets have not
+ * taken. On another result than DONE nothing has changed.
+ */
+struct sl_activate_args {
+	struct sl_key6
+	    keys[2]; /* by enum sl_direction; IPv4: the first four bytes of each address */
+	struct sl_ctl_leg legs[2];
+	__u32 is_ipv6;
+	__u32 walk_flags[2]; /* SL_W_ON to start the walker at a frame boundary, by direction */
+	/* out */
+	__u32 result; /* enum sl_ctl_result */
+	__u32 got_end[2];
+};
+
+/*
+ * sl_hold: ACTIVE -> HOLD for @hold_ns, if each side has acknowledged all that the other has sent.
+ * What the daemon needs to restore its sockets is in the flows from then on. To end it, the daemon
+ * runs sl_hold with @release: HOLD -> LEARN when its sockets are back, or -> ACTIVE.
+ */
+enum sl_hold_verb {
+	SL_HOLD_BEGIN = 0,
+	SL_HOLD_TO_LEARN = 1,
+	SL_HOLD_TO_ACTIVE = 2,
+};
+
+struct sl_hold_args {
+	struct sl_key6 keys[2];
+	__u64 hold_ns; /* of BEGIN */
+	__u32 is_ipv6;
+	__u32 verb; /* enum sl_hold_verb */
+	/* out */
+	__u32 result;
+	__u32 got_end[2];
+	__u32 zero;
+};
