@@ -62,7 +62,7 @@ tool_objs = $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tools/bench/$(1)/*.c))
 UNIT_SRCS := $(sort $(wildcard tests/unit/*/test_*.c))
 # Those that start threads; with SAN=thread they are all that there is.
 THREADED := base/test_log base/test_mailbox base/test_random core/test_config core/test_conn_id \
-	core/test_events core/test_worker route/test_breaker
+	core/test_events core/test_worker kern/test_port_pool route/test_breaker
 ifeq ($(SAN),thread)
 UNIT_SRCS := $(THREADED:%=tests/unit/%.c)
 endif
@@ -89,8 +89,6 @@ $(B)/lib/lib$(1).a: $(call layer_objs,$(1))
 	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
-
-LIBS_sluice-loader := -lbpf
 
 define app_rule
 $(B)/$(1): $(call app_objs,$(1)) $(call layer_lib,app) $(LIBS_L4)
@@ -130,17 +128,6 @@ $(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(filter-out %/main.o,$(call tool_ob
 		-o $$@ $$< $$(filter %.o %.a,$$^) $$(PKG_LIBS) -lcmocka -lm
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_test_rule,$(t))))
-
-# Likewise those of a program of user/app/, where they are not in tests/unit/app/.
-define app_test_rule
-$(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(filter-out %/main.o,$(call app_objs,$(1))) \
-		$(TEST_LIB_OBJS) $(call layer_lib,app) $(LIBS_L4)
-	$$(call say,TEST,$$<)
-	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(CPPFLAGS) $$(TEST_CPPFLAGS) $$(CFLAGS) -MMD -MP -MF $$@.d $$(LDFLAGS) \
-		-o $$@ $$< $$(filter %.o %.a,$$^) $$(PKG_LIBS) $$(LIBS_$(1)) -lcmocka -lm
-endef
-$(foreach a,$(APPS),$(eval $(call app_test_rule,$(a))))
 
 .PHONY: unit-bins
 unit-bins: $(UNIT_BINS)
