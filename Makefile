@@ -90,6 +90,8 @@ $(B)/lib/lib$(1).a: $(call layer_objs,$(1))
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
 
+LIBS_sluice-loader := -lbpf
+
 define app_rule
 $(B)/$(1): $(call app_objs,$(1)) $(call layer_lib,app) $(LIBS_L4)
 	$$(call say,LD,$$@)
@@ -128,6 +130,17 @@ $(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(filter-out %/main.o,$(call tool_ob
 		-o $$@ $$< $$(filter %.o %.a,$$^) $$(PKG_LIBS) -lcmocka -lm
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_test_rule,$(t))))
+
+# Likewise those of a program of user/app/, where they are not in tests/unit/app/.
+define app_test_rule
+$(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(filter-out %/main.o,$(call app_objs,$(1))) \
+		$(TEST_LIB_OBJS) $(call layer_lib,app) $(LIBS_L4)
+	$$(call say,TEST,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(TEST_CPPFLAGS) $$(CFLAGS) -MMD -MP -MF $$@.d $$(LDFLAGS) \
+		-o $$@ $$< $$(filter %.o %.a,$$^) $$(PKG_LIBS) $$(LIBS_$(1)) -lcmocka -lm
+endef
+$(foreach a,$(APPS),$(eval $(call app_test_rule,$(a))))
 
 .PHONY: unit-bins
 unit-bins: $(UNIT_BINS)

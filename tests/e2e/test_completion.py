@@ -99,3 +99,33 @@ def test_sluice_bench():
     assert {"--connections", "--verify", "--size"} <= complete("sluice-bench", "client", "-")
     assert "--listen" in complete("sluice-bench", "server", "--l")
     assert complete("sluice-bench", "client", "--mode", "pi") >= {"pipeline"}
+
+
+def test_sluice_loader():
+    verbs = {"check", "load", "attach", "detach", "status", "replace", "unload"}
+    assert complete("sluice-loader", "") == verbs
+    assert complete("sluice-loader", "-j", "st") == {"status"}
+    assert "lo" in complete("sluice-loader", "attach", "")
+    assert complete("sluice-loader", "attach", "--hook", "t") == {"tcx"}
+    assert "--flows" in complete("sluice-loader", "load", "--")
+    assert "--flows" not in complete("sluice-loader", "status", "--")
+    assert complete("sluice-loader", "status", "") == set()
+
+
+@pytest.mark.parametrize("verb", ["check", "load", "attach", "detach", "status", "replace",
+                                  "unload"])
+def test_every_option_belongs_to_its_verb(verb):
+    """Nothing is done, for there is no such namespace; that is looked at behind the options."""
+    values = {"--netns": "/", "--instance": "x", "--group": "0", "--operator-group": "0",
+              "--flows": "64", "--hook": "auto"}
+    options = complete("sluice-loader", verb, "--") - {"--help", "--version"}
+    assert {"--json", "--netns"} <= options
+    for option in options:
+        words = [verb, option, *([values[option]] if option in values else [])]
+        if verb in ("attach", "detach") and option != "--all":
+            words.append("lo")
+        done = subprocess.run(
+            [env.BUILD / "sluice-loader", *words, "--netns", "/nonexistent/namespace"],
+            capture_output=True, text=True, timeout=env.PATIENCE_S, check=False,
+        )
+        assert done.returncode == 1, (option, done.stderr)

@@ -9,8 +9,9 @@ import pytest
 
 from lib import env
 
-BINARIES = {"sbin/sluiced", "bin/sluicectl", "bin/sluice-bench"}
-MAN_PAGES = {"man8/sluiced.8", "man5/sluice.conf.5", "man1/sluicectl.1", "man1/sluice-bench.1"}
+BINARIES = {"sbin/sluiced", "sbin/sluice-loader", "bin/sluicectl", "bin/sluice-bench"}
+MAN_PAGES = {"man8/sluiced.8", "man8/sluice-loader.8", "man5/sluice.conf.5", "man1/sluicectl.1",
+             "man1/sluice-bench.1"}
 
 
 def make(*argv):

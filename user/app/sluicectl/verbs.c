@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluicectl/verbs.h"
 
-#include "app/sluicectl/table.h"
+#include "app/table.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/sluicectl/table.h"
+#include "app/table.h"
 
 #include <stdio.h>
 #include <sys/ioctl.h>

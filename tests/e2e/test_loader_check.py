@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sluice-loader check`: what this kernel offers, found out without leaving a trace."""
+
+import json
+import re
+
+import pytest
+
+from lib import box as boxes
+
+WHY_NOT = boxes.missing()
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
+
+
+@pytest.fixture
+def box(directory):
+    with boxes.Box(directory) as one:
+        yield one
+
+
+def items_of(report):
+    return {row["item"]: row for row in report["items"]}
+
+
+def test_check_reports_every_item(box):
+    report = box.loader_json("check")
+    assert report["splice"] is True and report["lacking"] == []
+    items = items_of(report)
+    assert {"btf", "bpffs", "tcx", "clsact", "syscall", "bpf_loop", "ring_buffer", "tcp_repair",
+            "forwarding_v4", "reserved_ports", "sched_ext", "sockmap", "xdp"} <= set(items)
+    for name, item in items.items():
+        assert item["state"] in ("present", "missing", "unknown"), name
+        assert ("cost" in item) == (item["state"] == "missing"), name
+        assert item["state"] == "present" or not item["required"] or name in ("tcx", "clsact")
+    text = box.loader("check").stdout
+    assert "splice: possible" in text
+    for name, item in items.items():
+        assert re.search(rf"^{name} +{item['state']} ", text, re.M), name
+        assert item.get("cost", "") in text
+
+
+def test_check_leaves_nothing(box):
+    before = box.run("bpftool", "-j", "link").stdout, box.run("tc", "qdisc").stdout
+    box.loader("check")
+    assert (box.run("bpftool", "-j", "link").stdout, box.run("tc", "qdisc").stdout) == before
+    assert not box.exists(f"{boxes.BPFFS}/sluice")
+
+
+def test_check_sees_settings(box):
+    def items():
+        return items_of(box.loader_json("check"))
+
+    box.add_veth("va", "vb")
+    conf = "/proc/sys/net/ipv4/conf"
+    box.run("sh", "-c", f"echo 1 >{conf}/all/forwarding; echo 0 >{conf}/vb/forwarding")
+    found = items()["forwarding_v4"]
+    assert (found["state"], found["detail"]) == ("missing", "off on vb")
+    box.run("sh", "-c", f"echo 1 >{conf}/vb/forwarding")
+    assert items()["forwarding_v4"]["state"] == "present"
+
+    found = items()["reserved_ports"]
+    assert found["state"] == "missing" and "ip_local_reserved_ports=" in found["detail"]
+    setting = re.search(r"sysctl -w (.*)=(.*)$", found["detail"])
+    path = f"/proc/sys/{setting[1].replace('.', '/')}"
+    box.run("sh", "-c", f"echo {setting[2]} >{path}")
+    assert items()["reserved_ports"]["state"] == "present"
+
+
+def test_check_without_rights(box):
+    done = box.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                   boxes.LOADER, "-j", "check", check=False)
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    items = items_of(report)
+    assert report["splice"] is False and "privileges" in report["lacking"]
+    assert items["privileges"]["state"] == "missing"
+    assert items["ring_buffer"]["state"] == "unknown"

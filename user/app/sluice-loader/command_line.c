@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/sluice-loader/command_line.h"
+
+#include "app/sluice-loader/pins.h"
+#include "app/sluice-loader/say.h"
+#include "base/parse.h"
+#include "base/version.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+/* Which verbs an option belongs to. */
+#define V(verb) (1u << VERB_##verb)
+#define EVERY   ((1u << VERB_COUNT) - 1)
+
+enum {
+	OPT_VERSION = 256,
+	OPT_INSTANCE,
+	OPT_NETNS,
+	OPT_GROUP,
+	OPT_OPERATOR_GROUP,
+	OPT_FLOWS,
+	OPT_HOOK,
+	OPT_ALL,
+	OPT_FORCE,
+	OPT_END,
+};
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"instance", required_argument, NULL, OPT_INSTANCE},
+    {"netns", required_argument, NULL, OPT_NETNS},
+    {"group", required_argument, NULL, OPT_GROUP},
+    {"operator-group", required_argument, NULL, OPT_OPERATOR_GROUP},
+    {"flows", required_argument, NULL, OPT_FLOWS},
+    {"hook", required_argument, NULL, OPT_HOOK},
+    {"all", no_argument, NULL, OPT_ALL},
+    {"force", no_argument, NULL, OPT_FORCE},
+    {0},
+};
+
+static const unsigned int belongs_to[OPT_END - OPT_VERSION] = {
+    [OPT_INSTANCE - OPT_VERSION] = EVERY & ~V(CHECK),
+    [OPT_NETNS - OPT_VERSION] = EVERY,
+    [OPT_GROUP - OPT_VERSION] = V(LOAD) | V(REPLACE),
+    [OPT_OPERATOR_GROUP - OPT_VERSION] = V(LOAD) | V(REPLACE),
+    [OPT_FLOWS - OPT_VERSION] = V(LOAD),
+    [OPT_HOOK - OPT_VERSION] = V(ATTACH),
+    [OPT_ALL - OPT_VERSION] = V(ATTACH) | V(DETACH),
+    [OPT_FORCE - OPT_VERSION] = V(DETACH) | V(UNLOAD),
+};
+
+static const struct {
+	const char *name, *help;
+	bool takes_interfaces;
+} verbs[VERB_COUNT] = {
+    [VERB_CHECK] = {"check", "what this kernel offers, and what it costs where it does not", false},
+    [VERB_LOAD] = {"load", "load the programs and pin them", false},
+    [VERB_ATTACH] = {"attach", "hook the program into interfaces: IFACE... or --all", true},
+    [VERB_DETACH] = {"detach", "take it out again: IFACE... or --all", true},
+    [VERB_STATUS] = {"status", "what is loaded, attached, pinned, and how full it is", false},
+    [VERB_REPLACE] = {"replace", "new programs into the same hooks and maps, without a gap", false},
+    [VERB_UNLOAD] = {"unload", "take out the hooks and remove the pins", false},
+};
+
+const char *loader_verb_name(enum loader_verb verb)
+{
+	return verbs[verb].name;
+}
+
+static void print_usage(FILE *out)
+{
+	fputs("usage: sluice-loader [OPTIONS] VERB [IFACE...]\n\n", out);
+	for (size_t i = 0; i < VERB_COUNT; i++)
+		fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].help);
+	fputs("\n"
+	      "      --netns NAME|PATH      work in that network namespace\n"
+	      "      --instance NAME        another set of pins: " PIN_ROOT "-NAME\n"
+	      "  -j, --json                 print the result as JSON\n"
+	      "  -v, --verbose              print what libbpf and the verifier say\n"
+	      "      --version              print version and commit\n"
+	      "  -h, --help                 print this\n"
+	      "\n"
+	      "Of `load`: --flows N, how many spliced connections fit (65536)\n"
+	      "Of `load` and `replace`: --group GROUP, of the daemon\n"
+	      "  (" DEFAULT_GROUP
+	      "); --operator-group GROUP, of who may read the maps (" DEFAULT_OPERATOR_GROUP ")\n"
+	      "Of `attach`: --hook auto|tcx|clsact\n"
+	      "Of `attach` and `detach`: --all, every interface that is up; every hook\n"
+	      "Of `detach` and `unload`: --force, although connections are spliced\n"
+	      "\n"
+	      "Exit status: 0 done (check: splice can work), 1 refused, 2 usage.\n",
+	      out);
+}
+
+static int take_flows(const char *text, uint32_t *ret_n)
+{
+	uint64_t n;
+
+	if (parse_u64(text, &n) < 0 || n < FLOWS_MIN || n > FLOWS_MAX)
+		return usage_error("--flows %s: expected a number, %u to %u", text, FLOWS_MIN,
+				   FLOWS_MAX);
+	*ret_n = (uint32_t)n;
+	return -1;
+}
+
+static int take_hook(const char *text, enum hook_choice *ret)
+{
+	static const char *const names[] = {
+	    [HOOK_CHOICE_AUTO] = "auto",
+	    [HOOK_CHOICE_TCX] = "tcx",
+	    [HOOK_CHOICE_CLSACT] = "clsact",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret = (enum hook_choice)i;
+			return -1;
+		}
+	}
+	return usage_error("--hook %s: expected auto, tcx or clsact", text);
+}
+
+/* Return: -1 to go on, else an exit status. */
+static int take_option(int option, char *value, struct command_line *line)
+{
+	switch (option) {
+	case 'j':
+		line->is_json = true;
+		break;
+	case 'v':
+		line->is_verbose = true;
+		break;
+	case 'h':
+		print_usage(stdout);
+		return EXIT_DONE;
+	case OPT_VERSION:
+		printf("sluice-loader %s (%s)\n", sluice_version, sluice_commit);
+		return EXIT_DONE;
+	case OPT_INSTANCE:
+		if (!pin_instance_is_valid(value))
+			return usage_error("--instance %s: expected up to %d of a-z, 0-9 and -",
+					   value, PIN_INSTANCE_MAX);
+		line->instance = value;
+		break;
+	case OPT_NETNS:
+		line->netns = value;
+		break;
+	case OPT_GROUP:
+		line->group = value;
+		break;
+	case OPT_OPERATOR_GROUP:
+		line->operator_group = value;
+		break;
+	case OPT_FLOWS:
+		return take_flows(value, &line->n_flows);
+	case OPT_HOOK:
+		return take_hook(value, &line->hook);
+	case OPT_ALL:
+		line->has_all = true;
+		break;
+	case OPT_FORCE:
+		line->has_force = true;
+		break;
+	default:
+		fputs("sluice-loader: see sluice-loader --help\n", stderr);
+		return EXIT_USAGE_ERROR;
+	}
+	return -1;
+}
+
+static int find_verb(const char *word, enum loader_verb *ret)
+{
+	for (size_t i = 0; i < VERB_COUNT; i++) {
+		if (strcmp(word, verbs[i].name) == 0) {
+			*ret = (enum loader_verb)i;
+			return -1;
+		}
+	}
+	return usage_error("unknown verb \"%s\"", word);
+}
+
+static int check_words(const struct command_line *line, unsigned int given)
+{
+	const char *verb = verbs[line->verb].name;
+	bool takes_interfaces = verbs[line->verb].takes_interfaces;
+
+	for (int i = OPT_INSTANCE; i < OPT_END; i++) {
+		if (!(given & 1u << (i - OPT_VERSION)) ||
+		    belongs_to[i - OPT_VERSION] & 1u << line->verb)
+			continue;
+		for (const struct option *o = options; o->name; o++) {
+			if (o->val == i)
+				return usage_error("%s: takes no --%s", verb, o->name);
+		}
+	}
+	if (!takes_interfaces && line->n_interfaces > 0)
+		return usage_error("%s: unexpected argument \"%s\"", verb, line->interfaces[0]);
+	if (takes_interfaces && line->has_all && line->n_interfaces > 0)
+		return usage_error("%s: either --all or names", verb);
+	if (takes_interfaces && !line->has_all && line->n_interfaces == 0)
+		return usage_error("%s: which interfaces? give names, or --all", verb);
+	return -1;
+}
+
+int command_line_parse(int argc, char **argv, struct command_line *ret)
+{
+	struct command_line line = {0};
+	unsigned int given = 0;
+	int option, status;
+
+	while ((option = getopt_long(argc, argv, "jvh", options, NULL)) != -1) {
+		status = take_option(option, optarg, &line);
+		if (status >= 0)
+			return status;
+		if (option >= OPT_VERSION)
+			given |= 1u << (option - OPT_VERSION);
+	}
+	if (optind >= argc) {
+		print_usage(stderr);
+		return EXIT_USAGE_ERROR;
+	}
+	status = find_verb(argv[optind], &line.verb);
+	if (status >= 0)
+		return status;
+	line.interfaces = argv + optind + 1;
+	line.n_interfaces = (size_t)(argc - optind - 1);
+	status = check_words(&line, given);
+	if (status >= 0)
+		return status;
+	*ret = line;
+	return -1;
+}

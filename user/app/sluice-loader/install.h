@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The set of pins as a whole. A first load pins everything in the staging directory and renames
+ * it, so that a set that was interrupted is never found under its name. Later loads go on with the
+ * pinned maps, and with the hooks.
+ */
+#pragma once
+#include "app/sluice-loader/hooks.h"
+#include "app/sluice-loader/objects.h"
+
+struct install {
+	struct pin_dir dir;
+	struct pin_access access;
+	struct objects objects;
+	int lock_fd;
+};
+
+enum {
+	INSTALL_READ = 0,
+	INSTALL_CHANGE = 1, /* keep other loaders out */
+	INSTALL_MOUNT = 2,  /* bpffs, where it is not */
+};
+
+/**
+ * install_open() - @flags: of INSTALL_*
+ *
+ * What stands in the way is said. Return: -1 to go on, else an exit status; install_close() in
+ * every case.
+ */
+int install_open(const struct command_line *line, unsigned int flags, struct install *ret);
+void install_close(struct install *install);
+
+bool install_is_loaded(const struct install *install);
+/** install_abi() - as pinned. Return: 0, or -errno (-ENOENT: there is none) */
+int install_abi(const struct install *install, uint32_t *ret_version);
+/** install_check_abi() - says it, if it is not ours. Return: -1 to go on, else an exit status */
+int install_check_abi(const struct install *install);
+/** install_list_missing() - names of pins that should be there, joined by ", ". Return: how many */
+size_t install_list_missing(const struct install *install, char *ret_names, size_t size);
+
+/** install_fresh() - load everything into a new set. Return: -1 if done, else an exit status */
+int install_fresh(struct install *install, uint32_t n_flows);
+/**
+ * install_over() - load the programs into the pinned maps and every hook
+ *
+ * Maps that have lost their pin are found again through programs that use them.
+ * Return: -1 if done, else an exit status, as of before
+ */
+int install_over(struct install *install);
+/** install_set_access() - of pins that are there, after a change of groups. Return: 0, or -errno */
+int install_set_access(const struct install *install);
+/** install_count_spliced() - connections of which the kernel alone knows. Return: 0, or -errno */
+int install_count_spliced(const struct install *install, uint64_t *ret_n);

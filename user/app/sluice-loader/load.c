@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* load and replace: programs into the kernel, for the first time or in place of others. */
+#include "app/sluice-loader/embedded.h"
+#include "app/sluice-loader/install.h"
+#include "app/sluice-loader/say.h"
+#include "app/sluice-loader/verbs.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+static void cleanup_install(struct install *install)
+{
+	install_close(install);
+}
+
+static int print_result(const struct command_line *line, const struct install *install,
+			const char *result, const char *text)
+{
+	json_t *data;
+
+	if (!line->is_json) {
+		printf("%s: %s, ABI version %u\n", install->dir.path, text, embedded_abi_version());
+		return EXIT_DONE;
+	}
+	data = json_pack("{s:s, s:s, s:i}", "pins", install->dir.path, "result", result, "abi",
+			 (int)embedded_abi_version());
+	json_dumpf(data, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(data);
+	return EXIT_DONE;
+}
+
+/* A set that has lost pins goes on with its maps: connections may be in them. */
+static int mend(const struct command_line *line, struct install *install, const char *missing)
+{
+	int status;
+
+	say("%s: incomplete, without %s; mending it", install->dir.path, missing);
+	status = install_over(install);
+	return status >= 0 ? status : print_result(line, install, "mended", "mended");
+}
+
+static int load_again(const struct command_line *line, struct install *install)
+{
+	char missing[1024];
+	int status = install_check_abi(install), r;
+
+	if (status >= 0)
+		return status;
+	if (install_list_missing(install, missing, sizeof(missing)) > 0)
+		return mend(line, install, missing);
+	if (line->n_flows)
+		say("the maps keep their size: --flows wants unload, then load");
+	/* Groups may have been made since. */
+	r = install_set_access(install);
+	if (r < 0)
+		return refuse("%s: %s", install->dir.path, strerror(-r));
+	return print_result(line, install, "already loaded", "already loaded");
+}
+
+int verb_load(const struct command_line *line)
+{
+	_cleanup_(cleanup_install) struct install install;
+	int status = install_open(line, INSTALL_CHANGE | INSTALL_MOUNT, &install);
+
+	if (status >= 0)
+		return status;
+	if (install_is_loaded(&install))
+		return load_again(line, &install);
+	status = install_fresh(&install, line->n_flows ? line->n_flows : FLOWS_DEFAULT);
+	return status >= 0 ? status : print_result(line, &install, "loaded", "loaded");
+}
+
+int verb_replace(const struct command_line *line)
+{
+	_cleanup_(cleanup_install) struct install install;
+	int status = install_open(line, INSTALL_CHANGE, &install);
+
+	if (status >= 0)
+		return status;
+	if (!install_is_loaded(&install))
+		return refuse("%s: nothing is loaded", install.dir.path);
+	if ((status = install_check_abi(&install)) >= 0 || (status = install_over(&install)) >= 0)
+		return status;
+	return print_result(line, &install, "replaced", "replaced");
+}
