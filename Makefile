@@ -106,6 +106,9 @@ $(B)/$(1): $(call tool_objs,$(1)) $(LIBS_L1)
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
+# Skeletons of bpf/ are for one object, which embeds them.
+$(B)/obj/user/app/sluice-loader/embedded.o: CPPFLAGS += -Ibuild/bpf
+
 # The commit is known to one small object only, so that a commit does not rebuild everything.
 $(B)/obj/user/base/version.o: CPPFLAGS += -DSLUICE_COMMIT='"$(COMMIT)"'
 $(B)/obj/user/base/version.o: $(B)/commit

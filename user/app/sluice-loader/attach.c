@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attach and detach: the program at the ingress of interfaces. */
-#include "app/sluice-loader/embedded.h"
+#include "app/sluice-loader/hooked.h"
 #include "app/sluice-loader/install.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
+#include "sluice/abi.h"
 
 #include <bpf/bpf.h>
 #include <jansson.h>
@@ -84,13 +85,12 @@ static int open_program(struct attachment *a)
 	struct bpf_prog_info info = {0};
 	uint32_t size = sizeof(info);
 
-	a->program_fd = pin_open(a->install.dir.path, EMBEDDED_HOOK_PROGRAM);
+	a->program_fd = pin_open(a->install.dir.path, SL_PROG_SPLICE);
 	if (a->program_fd < 0)
-		return refuse("%s/" EMBEDDED_HOOK_PROGRAM ": %s; sluice-loader load mends it",
+		return refuse("%s/" SL_PROG_SPLICE ": %s; sluice-loader load mends it",
 			      a->install.dir.path, strerror(-a->program_fd));
 	if (bpf_prog_get_info_by_fd(a->program_fd, &info, &size) < 0)
-		return refuse("%s/" EMBEDDED_HOOK_PROGRAM ": %s", a->install.dir.path,
-			      strerror(errno));
+		return refuse("%s/" SL_PROG_SPLICE ": %s", a->install.dir.path, strerror(errno));
 	a->program_id = info.id;
 	return -1;
 }
@@ -169,11 +169,10 @@ static int attach_all(struct attachment *a)
 	for (size_t i = 0; i < n; i++) {
 		if (!interfaces[i].is_up)
 			continue;
-		if (interfaces[i].has_ethernet_header)
+		if (interfaces[i].is_l2 || interfaces[i].is_l3)
 			attach_one(a, &interfaces[i]);
 		else
-			say("%s: skipped, as its packets have no Ethernet header",
-			    interfaces[i].name);
+			say("%s: skipped, as it is not for IP", interfaces[i].name);
 	}
 	return -1;
 }
@@ -193,9 +192,8 @@ static int attach_named(struct attachment *a)
 		if (r < 0)
 			return refuse("no interface \"%s\"%s", line->interfaces[i],
 				      line->netns ? " in that network namespace" : "");
-		if (!interfaces[i].has_ethernet_header)
-			return refuse("%s: its packets have no Ethernet header",
-				      line->interfaces[i]);
+		if (!interfaces[i].is_l2 && !interfaces[i].is_l3)
+			return refuse("%s: it is not for IP", line->interfaces[i]);
 	}
 	for (size_t i = 0; i < line->n_interfaces; i++)
 		attach_one(a, &interfaces[i]);
@@ -205,12 +203,17 @@ static int attach_named(struct attachment *a)
 int verb_attach(const struct command_line *line)
 {
 	_cleanup_(cleanup_attachment) struct attachment a;
-	int status = open_attachment(line, &a);
+	int status = open_attachment(line, &a), r;
 
 	if (status >= 0 || (status = open_program(&a)) >= 0 || (status = check_namespace(&a)) >= 0)
 		return status;
 	status = line->has_all ? attach_all(&a) : attach_named(&a);
-	return status >= 0 ? status : finish(&a);
+	if (status >= 0)
+		return status;
+	r = hooked_sync(a.install.dir.path);
+	if (r < 0)
+		return refuse("%s/" SL_MAP_HOOKED ": %s", a.install.dir.path, strerror(-r));
+	return finish(&a);
 }
 
 /* ---- detach -------------------------------------------------------------------------------- */
@@ -235,8 +238,13 @@ static int check_unused(const struct attachment *a)
 static void detach_one(struct attachment *a, const struct hook *hook)
 {
 	struct interface interface = {.index = hook->ifindex};
-	int r = hook_detach(a->install.dir.path, hook);
+	int r = hook_is_reachable(hook) ? 0 : -EXDEV;
 
+	/* The daemon first: it hands nothing to a hook that is about to go. */
+	if (r == 0)
+		r = hooked_remove(a->install.dir.path, hook->ifindex);
+	if (r == 0)
+		r = hook_detach(a->install.dir.path, hook);
 	if (!hook->is_here || interface_by_index(hook->ifindex, &interface) < 0)
 		snprintf(interface.name, sizeof(interface.name), "%u", hook->ifindex);
 	if (r == 0) {

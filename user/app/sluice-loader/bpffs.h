@@ -2,8 +2,9 @@
 /* The BPF file system, and the lock that keeps a second loader out. */
 #pragma once
 #include "base/std.h"
+#include "sluice/abi.h"
 
-#define BPFFS_PATH "/sys/fs/bpf"
+#define BPFFS_PATH SL_PIN_ROOT
 
 /** bpffs_is_mounted() - also where its mode keeps us from looking into it */
 bool bpffs_is_mounted(void);

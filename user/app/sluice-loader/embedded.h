@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of the kernel programs depends on which ones there are: names, sizes, the ABI. */
+/* The kernel programs in this binary, and what a loader has to know of their maps. */
 #pragma once
 #include "base/std.h"
 
-#define EMBEDDED_HOOK_PROGRAM "sl_splice" /* to be attached to interfaces */
+#define EMBEDDED_MAX 8
 
 struct embedded {
 	const char *name;
@@ -15,15 +15,16 @@ extern const size_t n_embedded;
 
 /** embedded_map_entries() - for so many connections; 0 = the program's own number is right */
 uint32_t embedded_map_entries(const char *map, uint32_t n_flows);
-
-/** embedded_abi_version() - of this binary */
-uint32_t embedded_abi_version(void);
-/** embedded_abi_write() - into the map `abi` */
-int embedded_abi_write(int map_fd);
-/** embedded_abi_read() - Return: 0, -EBADMSG if that is no such map, or -errno */
-int embedded_abi_read(int map_fd, uint32_t *ret_version);
-
-/** embedded_is_flow_map() - one whose entries are directions of connections */
-bool embedded_is_flow_map(const char *map);
-/** embedded_is_spliced() - the kernel alone carries the connection that @flow is a direction of */
+/** embedded_is_state() - what it holds cannot be had again: connections, ids, names */
+bool embedded_is_state(const char *map);
+/** embedded_is_flows() - its values are struct sl_flow */
+bool embedded_is_flows(const char *map);
+/** embedded_is_spliced() - only the kernel can carry the connection that this flow is of */
 bool embedded_is_spliced(const void *flow);
+
+/** embedded_write_abi() - ours, into the map SL_MAP_ABI */
+int embedded_write_abi(int map_fd);
+/** embedded_read_abi() - Return: 0, -EBADMSG if that is no such map, or -errno */
+int embedded_read_abi(int map_fd, uint32_t *ret_version);
+/** embedded_write_ids() - those of a new set: none has been handed out */
+int embedded_write_ids(int map_fd);

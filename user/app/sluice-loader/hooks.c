@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluice-loader/hooks.h"
 
-#include "app/sluice-loader/embedded.h"
 #include "app/sluice-loader/tc_qdisc.h"
 #include "base/hash.h"
+#include "sluice/abi.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -270,7 +270,7 @@ static int take_over_filter(uint32_t handle, uint32_t ifindex, int program_fd,
 	if (query_filter(handle, ifindex, &id) == 0)
 		fd = bpf_prog_get_fd_by_id(id);
 	if (fd < 0 || bpf_prog_get_info_by_fd(fd, &info, &size) < 0 ||
-	    strcmp(info.name, EMBEDDED_HOOK_PROGRAM) != 0)
+	    strcmp(info.name, SL_PROG_SPLICE) != 0)
 		return -EEXIST;
 	return put_filter(handle, ifindex, program_fd, true, ret_program_id);
 }
@@ -385,6 +385,11 @@ int hook_attach(const char *dir, int program_fd, uint32_t ifindex, enum hook_cho
 		return r;
 	*ret = hook;
 	return 0;
+}
+
+bool hook_is_reachable(const struct hook *hook)
+{
+	return hook->kind == HOOK_TCX || hook->is_here;
 }
 
 int hook_update(const char *dir, const struct hook *hook, int program_fd)

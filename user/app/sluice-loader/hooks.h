@@ -68,5 +68,7 @@ int hook_update(const char *dir, const struct hook *hook, int program_fd);
  * Return: 0, -EXDEV for a filter of another namespace, or -errno
  */
 int hook_detach(const char *dir, const struct hook *hook);
+/** hook_is_reachable() - filters of another namespace are not; links are, from everywhere */
+bool hook_is_reachable(const struct hook *hook);
 /** hook_forget() - remove the record alone */
 int hook_forget(const char *dir, const struct hook *hook);

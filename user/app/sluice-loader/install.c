@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluice-loader/install.h"
 
-#include "app/sluice-loader/embedded.h"
+#include "app/sluice-loader/hooked.h"
 #include "app/sluice-loader/pinned.h"
 #include "app/sluice-loader/say.h"
+#include "sluice/abi.h"
 
 #include <bpf/bpf.h>
 #include <stdio.h>
-
-#define ABI_MAP "abi"
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
@@ -18,7 +17,7 @@ static bool find_group(const struct install *install, const char *said, const ch
 {
 	struct stat st;
 
-	if (!said && pin_stat(install->dir.path, sub, ABI_MAP, &st) == 0 && st.st_gid != 0) {
+	if (!said && pin_stat(install->dir.path, sub, SL_MAP_ABI, &st) == 0 && st.st_gid != 0) {
 		*ret = st.st_gid;
 		return true;
 	}
@@ -61,14 +60,14 @@ static int prepare_bpffs(const struct install *install)
 	return -1;
 }
 
-/* What an interrupted load leaves is of no use: nobody can have opened it by its name. */
+/* What has that name is not finished, or was to be removed: nobody goes by it. */
 static int remove_leftovers(const struct install *install)
 {
 	int r;
 
 	if (!pin_dir_exists(install->dir.staging))
 		return -1;
-	say("removing what an interrupted load left in %s", install->dir.staging);
+	say("removing what an interrupted sluice-loader left in %s", install->dir.staging);
 	r = pin_tree_remove(install->dir.staging);
 	return r < 0 ? refuse("%s: %s", install->dir.staging, strerror(-r)) : -1;
 }
@@ -111,9 +110,9 @@ bool install_is_loaded(const struct install *install)
 
 int install_abi(const struct install *install, uint32_t *ret_version)
 {
-	_cleanup_close_ int fd = pin_open(install->dir.path, ABI_MAP);
+	_cleanup_close_ int fd = pin_open(install->dir.path, SL_MAP_ABI);
 
-	return fd < 0 ? fd : embedded_abi_read(fd, ret_version);
+	return fd < 0 ? fd : embedded_read_abi(fd, ret_version);
 }
 
 int install_check_abi(const struct install *install)
@@ -125,12 +124,12 @@ int install_check_abi(const struct install *install)
 	if (r == -ENOENT)
 		return -1;
 	if (r < 0)
-		return refuse("%s/" ABI_MAP ": %s", install->dir.path, strerror(-r));
-	if (version == embedded_abi_version())
+		return refuse("%s/" SL_MAP_ABI ": %s", install->dir.path, strerror(-r));
+	if (version == SL_ABI_VERSION)
 		return -1;
 	return refuse("%s has ABI version %u, this sluice-loader has %u: use the one that loaded "
 		      "it, or unload first",
-		      install->dir.path, version, embedded_abi_version());
+		      install->dir.path, version, SL_ABI_VERSION);
 }
 
 static bool is_missing(const char *dir, const char *name, bool is_map)
@@ -183,7 +182,7 @@ int install_count_spliced(const struct install *install, uint64_t *ret_n)
 	uint32_t version;
 
 	/* Of another version the values cannot be read. */
-	if (install_abi(install, &version) == 0 && version != embedded_abi_version())
+	if (install_abi(install, &version) == 0 && version != SL_ABI_VERSION)
 		return -EPROTONOSUPPORT;
 	objects_for_each_map(&install->objects, i, map)
 	{
@@ -192,7 +191,7 @@ int install_count_spliced(const struct install *install, uint64_t *ret_n)
 		struct map_fill fill;
 		int r;
 
-		if (!embedded_is_flow_map(name) || objects_owner(&install->objects, name) != i)
+		if (!embedded_is_flows(name) || objects_owner(&install->objects, name) != i)
 			continue;
 		fd = pin_open(install->dir.path, name);
 		if (fd == -ENOENT)
@@ -250,11 +249,7 @@ static int load_objects(struct install *install, const char *pins)
 
 static int write_abi(const struct install *install)
 {
-	const struct bpf_map *map = NULL;
-
-	for (size_t i = 0; i < install->objects.n && !map; i++)
-		map = bpf_object__find_map_by_name(install->objects.list[i], ABI_MAP);
-	return map ? embedded_abi_write(bpf_map__fd(map)) : -ENOENT;
+	return embedded_write_abi(objects_map_fd(&install->objects, SL_MAP_ABI));
 }
 
 static int stage(const struct install *install)
@@ -262,7 +257,9 @@ static int stage(const struct install *install)
 	const char *staging = install->dir.staging;
 	int r;
 
-	if ((r = write_abi(install)) < 0 || (r = pin_dir_create(staging, &install->access)) < 0 ||
+	if ((r = write_abi(install)) < 0 ||
+	    (r = embedded_write_ids(objects_map_fd(&install->objects, SL_MAP_IDS))) < 0 ||
+	    (r = pin_dir_create(staging, &install->access)) < 0 ||
 	    (r = objects_pin_maps(&install->objects, staging, &install->access, false)) < 0 ||
 	    (r = objects_pin_programs(&install->objects, staging, &install->access)) < 0)
 		return r;
@@ -286,6 +283,13 @@ int install_fresh(struct install *install, uint32_t n_flows)
 		return refuse("cannot pin below %s: %s", BPFFS_PATH, strerror(-r));
 	}
 	return -1;
+}
+
+int install_remove(const struct install *install)
+{
+	if (rename(install->dir.path, install->dir.staging) < 0)
+		return -errno;
+	return pin_tree_remove(install->dir.staging);
 }
 
 /* ---- going on with what is there ----------------------------------------------------------- */
@@ -314,8 +318,8 @@ static int recover_maps(const struct install *install)
 		if (!objects_is_shared_map(map) || !is_missing(install->dir.path, name, true))
 			continue;
 		r = recover_map(install, name);
-		/* New in this version, or lost: of the latter kind is what holds connections. */
-		if (r == -ENOENT && embedded_is_flow_map(name))
+		/* Others are made anew, empty. */
+		if (r == -ENOENT && embedded_is_state(name))
 			return refuse("%s: no pin and no program has it any more: "
 				      "unload --force, then load",
 				      name);
@@ -339,7 +343,7 @@ static int refuse_hook(const struct hook *hook, int r)
 static int check_hooks(const struct hook *hooks, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (hooks[i].kind == HOOK_CLSACT && !hooks[i].is_here)
+		if (!hook_is_reachable(&hooks[i]))
 			return refuse_hook(&hooks[i], -EXDEV);
 	}
 	return -1;
@@ -347,8 +351,7 @@ static int check_hooks(const struct hook *hooks, size_t n)
 
 static int update_hooks(const struct install *install, const struct hook *hooks, size_t n)
 {
-	const struct bpf_program *program =
-	    objects_find_program(&install->objects, EMBEDDED_HOOK_PROGRAM);
+	const struct bpf_program *program = objects_find_program(&install->objects, SL_PROG_SPLICE);
 
 	for (size_t i = 0; i < n; i++) {
 		int r = hook_update(install->dir.path, &hooks[i], bpf_program__fd(program));
@@ -385,7 +388,7 @@ int install_over(struct install *install)
 	if ((status = update_hooks(install, hooks, n)) >= 0)
 		return status;
 	if ((r = objects_pin_programs(&install->objects, dir, &install->access)) < 0 ||
-	    (r = install_set_access(install)) < 0)
+	    (r = install_set_access(install)) < 0 || (r = hooked_sync(dir)) < 0)
 		return refuse("%s: %s", dir, strerror(-r));
 	return -1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The set of pins as a whole. A first load pins everything in the staging directory and renames
- * it, so that a set that was interrupted is never found under its name. Later loads go on with the
- * pinned maps, and with the hooks.
+ * it; unloading renames it back before it removes anything. So a set that was interrupted is never
+ * found under its name. Later loads go on with the pinned maps, and with the hooks.
  */
 #pragma once
 #include "app/sluice-loader/hooks.h"
@@ -47,6 +47,8 @@ int install_fresh(struct install *install, uint32_t n_flows);
  * Return: -1 if done, else an exit status, as of before
  */
 int install_over(struct install *install);
+/** install_remove() - all pins, as a whole; there are no hooks any more. Return: 0, or -errno */
+int install_remove(const struct install *install);
 /** install_set_access() - of pins that are there, after a change of groups. Return: 0, or -errno */
 int install_set_access(const struct install *install);
 /** install_count_spliced() - connections of which the kernel alone knows. Return: 0, or -errno */

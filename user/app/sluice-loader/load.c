@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* load and replace: programs into the kernel, for the first time or in place of others. */
-#include "app/sluice-loader/embedded.h"
+#include "app/sluice-loader/hooked.h"
 #include "app/sluice-loader/install.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
+#include "sluice/abi.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -19,11 +20,11 @@ static int print_result(const struct command_line *line, const struct install *i
 	json_t *data;
 
 	if (!line->is_json) {
-		printf("%s: %s, ABI version %u\n", install->dir.path, text, embedded_abi_version());
+		printf("%s: %s, ABI version %u\n", install->dir.path, text, SL_ABI_VERSION);
 		return EXIT_DONE;
 	}
 	data = json_pack("{s:s, s:s, s:i}", "pins", install->dir.path, "result", result, "abi",
-			 (int)embedded_abi_version());
+			 (int)SL_ABI_VERSION);
 	json_dumpf(data, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(data);
@@ -53,6 +54,8 @@ static int load_again(const struct command_line *line, struct install *install)
 		say("the maps keep their size: --flows wants unload, then load");
 	/* Groups may have been made since. */
 	r = install_set_access(install);
+	if (r == 0)
+		r = hooked_sync(install->dir.path);
 	if (r < 0)
 		return refuse("%s: %s", install->dir.path, strerror(-r));
 	return print_result(line, install, "already loaded", "already loaded");

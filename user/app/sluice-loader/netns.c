@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <net/if_arp.h>
+#include <linux/if_arp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -28,6 +28,19 @@ int netns_enter(const char *where)
 	if (fd < 0)
 		return -errno;
 	return setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
+static const unsigned short l2_types[] = {ARPHRD_ETHER, ARPHRD_LOOPBACK};
+static const unsigned short l3_types[] = {ARPHRD_NONE, ARPHRD_PPP,   ARPHRD_TUNNEL, ARPHRD_TUNNEL6,
+					  ARPHRD_SIT,  ARPHRD_IPGRE, ARPHRD_IP6GRE, ARPHRD_RAWIP};
+
+static bool is_one_of(unsigned short type, const unsigned short *types, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (types[i] == type)
+			return true;
+	}
+	return false;
 }
 
 uint64_t netns_inode(void)
@@ -59,8 +72,8 @@ int interface_find(const char *name, struct interface *ret)
 	interface.is_up = request.ifr_flags & IFF_UP;
 	if (ioctl(fd, SIOCGIFHWADDR, &request) < 0)
 		return -errno;
-	interface.has_ethernet_header = request.ifr_hwaddr.sa_family == ARPHRD_ETHER ||
-					request.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK;
+	interface.is_l2 = is_one_of(request.ifr_hwaddr.sa_family, l2_types, ARRAY_SIZE(l2_types));
+	interface.is_l3 = is_one_of(request.ifr_hwaddr.sa_family, l3_types, ARRAY_SIZE(l3_types));
 	*ret = interface;
 	return 0;
 }

@@ -9,7 +9,8 @@ struct interface {
 	char name[IF_NAMESIZE];
 	uint32_t index;
 	bool is_up;
-	bool has_ethernet_header; /* the loopback has one, too: of zeros */
+	bool is_l2; /* frames begin with an Ethernet header; the loopback's has zeros in it */
+	bool is_l3; /* they begin with the IP header, as of tunnels */
 };
 
 /**

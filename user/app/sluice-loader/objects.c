@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluice-loader/objects.h"
 
-#include "app/sluice-loader/embedded.h"
 #include "app/sluice-loader/say.h"
 
 #include <bpf/bpf.h>
@@ -9,7 +8,6 @@
 int objects_open(struct objects *ret)
 {
 	*ret = (struct objects){0};
-	assert(n_embedded <= OBJECTS_MAX);
 	for (size_t i = 0; i < n_embedded; i++) {
 		LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = embedded[i].name);
 		size_t size;
@@ -37,6 +35,15 @@ struct bpf_program *objects_find_program(const struct objects *objects, const ch
 	for (size_t i = 0; i < objects->n && !program; i++)
 		program = bpf_object__find_program_by_name(objects->list[i], name);
 	return program;
+}
+
+int objects_map_fd(const struct objects *objects, const char *name)
+{
+	size_t i = objects_owner(objects, name);
+
+	if (i == objects->n)
+		return -1;
+	return bpf_map__fd(bpf_object__find_map_by_name(objects->list[i], name));
 }
 
 size_t objects_owner(const struct objects *objects, const char *map)

@@ -4,14 +4,13 @@
  * is created once. All are opened to know what should be pinned; loading is a second step.
  */
 #pragma once
+#include "app/sluice-loader/embedded.h"
 #include "app/sluice-loader/pins.h"
 
 #include <bpf/libbpf.h>
 
-#define OBJECTS_MAX 8
-
 struct objects {
-	struct bpf_object *list[OBJECTS_MAX];
+	struct bpf_object *list[EMBEDDED_MAX];
 	size_t n;
 };
 
@@ -32,6 +31,8 @@ int objects_check_shape(const struct bpf_map *map, int fd);
  */
 int objects_load(struct objects *objects, const char *pins);
 
+/** objects_map_fd() - of loaded objects. Return: a borrowed descriptor, or -1 */
+int objects_map_fd(const struct objects *objects, const char *name);
 /** objects_find_program() - Return: NULL if there is none of that name */
 struct bpf_program *objects_find_program(const struct objects *objects, const char *name);
 /** objects_owner() - number of the first object that declares a map, of those that share it */

@@ -21,7 +21,7 @@
 
 #include <sys/stat.h>
 
-#define PIN_ROOT         BPFFS_PATH "/sluice"
+#define PIN_ROOT         SL_PIN_ROOT "/" SL_PIN_DIR
 #define PIN_INSTANCE_MAX 32
 #define PIN_PATH_MAX     160
 #define PIN_READONLY_DIR "ro"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status: what is pinned, loaded and attached, and how full the maps are. */
-#include "app/sluice-loader/embedded.h"
 #include "app/sluice-loader/install.h"
 #include "app/sluice-loader/pinned.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
 #include "app/table.h"
+#include "sluice/abi.h"
 
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -126,7 +126,7 @@ static void add_pins(const struct install *install, json_t *programs, json_t *ma
 
 static uint32_t pinned_program_id(const struct install *install)
 {
-	_cleanup_close_ int fd = pin_open(install->dir.path, EMBEDDED_HOOK_PROGRAM);
+	_cleanup_close_ int fd = pin_open(install->dir.path, SL_PROG_SPLICE);
 	struct bpf_prog_info info = {0};
 	uint32_t size = sizeof(info);
 
@@ -176,7 +176,7 @@ static void add_hooks(const struct install *install, json_t *rows)
 
 static void add_abi(const struct install *install, json_t *data)
 {
-	json_t *abi = json_pack("{s:I}", "loader", (json_int_t)embedded_abi_version());
+	json_t *abi = json_pack("{s:I}", "loader", (json_int_t)SL_ABI_VERSION);
 	uint32_t version;
 
 	if (install_abi(install, &version) == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* unload: hooks, then pins. */
+#include "app/sluice-loader/hooked.h"
 #include "app/sluice-loader/install.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
@@ -35,7 +36,7 @@ static int check_unused(const struct install *install)
 static int check_reach(const struct hook *hooks, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (hooks[i].kind == HOOK_CLSACT && !hooks[i].is_here)
+		if (!hook_is_reachable(&hooks[i]))
 			return refuse("interface %u of another network namespace (net:[%llu]) has "
 				      "a filter: give --netns, or --force if that namespace is "
 				      "gone",
@@ -55,7 +56,9 @@ static int detach_all(const struct command_line *line, const struct install *ins
 	if (!line->has_force && (status = check_reach(hooks, n)) >= 0)
 		return status;
 	for (size_t i = 0; i < n; i++) {
-		r = hook_detach(install->dir.path, &hooks[i]);
+		r = hooked_remove(install->dir.path, hooks[i].ifindex);
+		if (r == 0)
+			r = hook_detach(install->dir.path, &hooks[i]);
 		if (r == -EXDEV)
 			r = hook_forget(install->dir.path, &hooks[i]);
 		if (r < 0)
@@ -98,7 +101,7 @@ int verb_unload(const struct command_line *line)
 		return status;
 	if ((status = detach_all(line, &install, &n_hooks)) >= 0)
 		return status;
-	r = pin_tree_remove(install.dir.path);
+	r = install_remove(&install);
 	if (r < 0)
 		return refuse("%s: %s", install.dir.path, strerror(-r));
 	print_result(line, &install, "unloaded", n_hooks);
