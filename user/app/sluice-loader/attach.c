@@ -149,8 +149,11 @@ static void attach_one(struct attachment *a, const struct interface *interface)
 		refresh(a, interface, found);
 		return;
 	}
-	if (found)
-		hook_forget(a->install.dir.path, found);
+	/* With the qdisc, should it be ours: it is made anew. */
+	if (found && (r = hook_detach(a->install.dir.path, found)) < 0) {
+		attach_failed(a, interface, r);
+		return;
+	}
 	r = hook_attach(a->install.dir.path, a->program_fd, interface->index, a->line->hook, &hook);
 	if (r < 0)
 		attach_failed(a, interface, r);

@@ -17,9 +17,8 @@
  */
 #define FILTER_PRIORITY 5100
 #define FILTER_HANDLE   0x51
-#define FILTER_HANDLE_OTHERS                                                \
-	0x40000000 /* instances that are not the default one, by their name \
-		    */
+/* Instances that are not the default one have a handle by their name. */
+#define FILTER_HANDLE_OTHERS 0x40000000
 
 #define QDISC_MARK "qdisc"
 

@@ -329,6 +329,32 @@ static int recover_maps(const struct install *install)
 	return -1;
 }
 
+int install_has_state(const struct install *install, bool *ret)
+{
+	_cleanup_free_ struct hook *hooks = NULL;
+	const struct bpf_map *map;
+	bool has_state;
+	size_t n = 0;
+	int r = hooks_read(install->dir.path, &hooks, &n);
+
+	if (r < 0)
+		return r;
+	has_state = n > 0;
+	objects_for_each_map(&install->objects, i, map)
+	{
+		_cleanup_close_ int fd = -1;
+
+		if (!embedded_is_state(bpf_map__name(map)))
+			continue;
+		r = pinned_find_map(install->dir.path, bpf_map__name(map), &fd);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		has_state = has_state || r == 0;
+	}
+	*ret = has_state;
+	return 0;
+}
+
 static int refuse_hook(const struct hook *hook, int r)
 {
 	if (r == -EXDEV)
@@ -357,8 +383,8 @@ static int update_hooks(const struct install *install, const struct hook *hooks,
 		int r = hook_update(install->dir.path, &hooks[i], bpf_program__fd(program));
 
 		if (r == -ENOENT || r == -ENODEV)
-			hook_forget(install->dir.path, &hooks[i]);
-		else if (r < 0)
+			r = hook_detach(install->dir.path, &hooks[i]);
+		if (r < 0)
 			return refuse_hook(&hooks[i], r);
 	}
 	return -1;

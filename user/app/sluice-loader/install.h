@@ -47,6 +47,8 @@ int install_fresh(struct install *install, uint32_t n_flows);
  * Return: -1 if done, else an exit status, as of before
  */
 int install_over(struct install *install);
+/** install_has_state() - is there anything in the set that would be lost with it? */
+int install_has_state(const struct install *install, bool *ret);
 /** install_remove() - all pins, as a whole; there are no hooks any more. Return: 0, or -errno */
 int install_remove(const struct install *install);
 /** install_set_access() - of pins that are there, after a change of groups. Return: 0, or -errno */

@@ -31,11 +31,28 @@ static int print_result(const struct command_line *line, const struct install *i
 	return EXIT_DONE;
 }
 
+static int load_first(const struct command_line *line, struct install *install)
+{
+	int status = install_fresh(install, line->n_flows ? line->n_flows : FLOWS_DEFAULT);
+
+	return status >= 0 ? status : print_result(line, install, "loaded", "loaded");
+}
+
 /* A set that has lost pins goes on with its maps: connections may be in them. */
 static int mend(const struct command_line *line, struct install *install, const char *missing)
 {
-	int status;
+	bool has_state;
+	int r = install_has_state(install, &has_state), status;
 
+	if (r == 0 && !has_state) {
+		say("%s: has nothing of a set that is worth keeping; removing it",
+		    install->dir.path);
+		r = install_remove(install);
+		if (r == 0)
+			return load_first(line, install);
+	}
+	if (r < 0)
+		return refuse("%s: %s", install->dir.path, strerror(-r));
 	say("%s: incomplete, without %s; mending it", install->dir.path, missing);
 	status = install_over(install);
 	return status >= 0 ? status : print_result(line, install, "mended", "mended");
@@ -70,8 +87,7 @@ int verb_load(const struct command_line *line)
 		return status;
 	if (install_is_loaded(&install))
 		return load_again(line, &install);
-	status = install_fresh(&install, line->n_flows ? line->n_flows : FLOWS_DEFAULT);
-	return status >= 0 ? status : print_result(line, &install, "loaded", "loaded");
+	return load_first(line, &install);
 }
 
 int verb_replace(const struct command_line *line)
