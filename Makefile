@@ -29,7 +29,7 @@ B := build/tsan
 SAN_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
 endif
 
-PKGS := libcares jansson libconfuse libcrypto libpcre2-8 libmicrohttpd
+PKGS := libbpf libcares jansson libconfuse libcrypto libpcre2-8 libmicrohttpd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev
 

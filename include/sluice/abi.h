@@ -24,7 +24,10 @@ struct sl_abi {
 	__u32 event_size;
 };
 
-/* The map `ids`: an array of one. Blocks of connection ids are taken by an atomic add. */
+/*
+ * The map `ids`: an array of one, BPF_F_MMAPABLE, so that numbers are taken by an atomic add on the
+ * mapped memory. The loader begins it with 1, 1 and 0.
+ */
 struct sl_ids {
 	__u64 next_conn_id; /* never 0, never reused while the pins live */
 	__u32 next_name_id;

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pinned maps flows4 and flows6 (sluice/flow.h) as one. A key is always written as a struct
+ * sl_key6; an IPv4 address is the first four bytes of its field, with zeros behind, as in struct
+ * sl_leg.
+ */
+#pragma once
+#include "base/address.h"
+#include "base/std.h"
+#include "sluice/flow.h"
+
+struct flow_table {
+	int fd4, fd6; /* borrowed */
+};
+
+struct flow_key {
+	struct sl_key6 key; /* of packets as they arrive: from their sender, to us */
+	bool is_ipv6;
+};
+
+/** flow_key_init() - of packets @from to @to. A mapped IPv4 address is one of IPv4. Return: 0, or
+ *  -EAFNOSUPPORT: other families, or two different ones */
+int flow_key_init(const struct address *from, const struct address *to, struct flow_key *ret_key);
+/** flow_key_addresses() - the reverse */
+void flow_key_addresses(const struct flow_key *key, struct address *ret_from,
+			struct address *ret_to);
+
+/**
+ * flow_table_insert() - a new entry
+ *
+ * Return: 0; -EEXIST if there is one: the addresses are in use, or in quarantine; -ENOSPC if the
+ * map is full; another -errno of bpf(2).
+ */
+int flow_table_insert(const struct flow_table *table, const struct flow_key *key,
+		      const struct sl_flow *flow);
+/** flow_table_read() - a copy; fields that the hook is writing may be torn from each other. Return:
+ *  0, -ENOENT, or another -errno */
+int flow_table_read(const struct flow_table *table, const struct flow_key *key,
+		    struct sl_flow *ret_flow);
+/** flow_table_delete() - Return: 0, -ENOENT, or another -errno */
+int flow_table_delete(const struct flow_table *table, const struct flow_key *key);
+/**
+ * flow_table_next() - walk over all keys
+ * @key: in: the one before, out: the next; @is_first: ignore what is in it
+ *
+ * IPv4 first. A key that is deleted while it is @key leads back to the first one, so collect what
+ * is to be deleted. Return: 0, -ENOENT at the end, or another -errno.
+ */
+int flow_table_next(const struct flow_table *table, bool is_first, struct flow_key *key);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kern/splice_ctl.h"
+
+#include <bpf/bpf.h>
+
+/* The kernel copies the context of a syscall program in before the run, and out to the same place
+ * behind it; it refuses a ctx_out. */
+static int run(int program_fd, void *args, uint32_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = size);
+
+	return bpf_prog_test_run_opts(program_fd, &opts);
+}
+
+int splice_ctl_activate(int program_fd, struct sl_activate_args *args)
+{
+	return run(program_fd, args, sizeof(*args));
+}
+
+int splice_ctl_hold(int program_fd, struct sl_hold_args *args)
+{
+	return run(program_fd, args, sizeof(*args));
+}
+
+const char *splice_ctl_result_name(enum sl_ctl_result result)
+{
+	static const char *const names[] = {
+	    [SL_CTL_DONE] = "done",     [SL_CTL_NO_FLOW] = "no flow", [SL_CTL_STATE] = "state",
+	    [SL_CTL_UNSEEN] = "unseen", [SL_CTL_DATA] = "data",       [SL_CTL_LATE] = "late",
+	};
+
+	return (size_t)result < ARRAY_SIZE(names) ? names[result] : "?";
+}
