@@ -91,11 +91,14 @@ int objects_check_shape(const struct bpf_map *map, int fd)
 	if (bpf_map_get_info_by_fd(fd, &info, &size) < 0)
 		return -errno;
 	if (info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
-	    info.value_size == bpf_map__value_size(map))
+	    info.value_size == bpf_map__value_size(map) &&
+	    info.map_flags == bpf_map__map_flags(map))
 		return 0;
-	say("map %s: pinned with type %u, key %u, value %u; this version has %u, %u, %u",
-	    bpf_map__name(map), info.type, info.key_size, info.value_size, bpf_map__type(map),
-	    bpf_map__key_size(map), bpf_map__value_size(map));
+	say("map %s: pinned with type %u, key %u, value %u, flags %#x; this version has %u, %u, "
+	    "%u, %#x",
+	    bpf_map__name(map), info.type, info.key_size, info.value_size, info.map_flags,
+	    bpf_map__type(map), bpf_map__key_size(map), bpf_map__value_size(map),
+	    bpf_map__map_flags(map));
 	return -EBADMSG;
 }
 
