@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which way the kernel would send to an address (rtnetlink, RTM_GETROUTE): the source address that
+ * it would choose, before there is a socket, and the interface, which has to have the hook.
+ */
+#pragma once
+#include "base/address.h"
+#include "base/std.h"
+
+struct route_lookup {
+	int fd; /* a netlink socket; one thread's at a time */
+	uint32_t sequence;
+};
+
+struct route_found {
+	struct address source; /* port 0; as given, or as the kernel chooses */
+	uint32_t oif;          /* interface index; that of lo for an address of this host */
+	uint32_t mtu;          /* of the route; 0 = it says nothing, the interface's counts */
+	bool is_local;         /* the address is this host's */
+};
+
+/** route_lookup_open() - Return: 0 or -errno of socket(2) */
+int route_lookup_open(struct route_lookup *ret_lookup);
+/** route_lookup_close() - of one that was opened; a second time is harmless */
+void route_lookup_close(struct route_lookup *lookup);
+/**
+ * route_lookup_find() - the way to @destination
+ * @source: from there, or NULL for any
+ *
+ * Return: 0; -EAFNOSUPPORT for other families than IPv4 and IPv6; -ENETUNREACH, -EINVAL and others
+ * as the kernel says; -EHOSTUNREACH if the route there is a refusal.
+ */
+int route_lookup_find(struct route_lookup *lookup, const struct address *source,
+		      const struct address *destination, struct route_found *ret_found);
