@@ -106,8 +106,26 @@ $(B)/$(1): $(call tool_objs,$(1)) $(LIBS_L1)
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
 
-# Skeletons of bpf/ are for one object, which embeds them.
+# ---- kernel programs: bpf/NAME.bpf.c -> build/bpf/NAME.bpf.o, NAME.skel.h --------------------
+# They use the kernel's uapi headers alone, and so need no BTF of a kernel to be built.
+BPF_SRCS := $(sort $(wildcard bpf/*.bpf.c))
+BPF_OBJS := $(BPF_SRCS:bpf/%.bpf.c=build/bpf/%.bpf.o)
+BPF_SKELS := $(BPF_OBJS:.bpf.o=.skel.h)
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
+	-I. -Iinclude -I/usr/include/$(shell $(CC) -print-multiarch)
+
+build/bpf/%.bpf.o: bpf/%.bpf.c Makefile
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF build/bpf/$*.d -c -o $@ $<
+
+build/bpf/%.skel.h: build/bpf/%.bpf.o
+	$(Q)bpftool gen skeleton $< name $* >$@.new
+	@mv $@.new $@
+
+# Skeletons are for one object, which embeds them.
 $(B)/obj/user/app/sluice-loader/embedded.o: CPPFLAGS += -Ibuild/bpf
+$(B)/obj/user/app/sluice-loader/embedded.o: $(BPF_SKELS)
 
 # The commit is known to one small object only, so that a commit does not rebuild everything.
 $(B)/obj/user/base/version.o: CPPFLAGS += -DSLUICE_COMMIT='"$(COMMIT)"'

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the kernel programs, the loader, the daemon and the offline verbs of the command line agree
- * upon: the version, the names of what is pinned, and the types that stand in for the kernel's.
+ * upon: the version, and the names of what is pinned.
  *
  * Everything in a map of include/sluice/ has a fixed layout without holes that the compiler chose;
  * bytes that pad are zero. All numbers are in host byte order unless a field's type says __be.
@@ -9,9 +9,7 @@
  */
 #pragma once
 
-#ifndef __BPF__ /* there vmlinux.h has come before, with the same types */
 #include <linux/types.h>
-#endif
 
 /* Raised by every change of a layout or of what a field means. Loader and daemon refuse another. */
 #define SL_ABI_VERSION 1u

@@ -30,17 +30,19 @@
  *    outside of the window, do not move end_seq.
  *
  * 2. Both directions change as one. The word that decides is the state of SL_TO_ENDPOINT; that of
- *    SL_TO_CLIENT follows. To enter HOLD: SL_TO_ENDPOINT first, then SL_TO_CLIENT. To leave it:
- *    compare-exchange SL_TO_ENDPOINT from HOLD to the outcome; whoever succeeds has decided.
- *    Then SL_TO_CLIENT from HOLD to the same.
+ *    SL_TO_CLIENT follows. To enter HOLD: SL_TO_ENDPOINT first, then SL_TO_CLIENT, both with the
+ *    same word, which no other HOLD has. To leave it: compare-exchange SL_TO_ENDPOINT from that
+ *    word to the outcome; whoever succeeds has decided. Then SL_TO_CLIENT from it to the same.
  *
  * 3. HOLD ends by itself, should the one who set it be preempted or die: a hook that meets one
  *    past its deadline decides for the state before (rule 2), on whichever direction it stands: a
- *    SL_TO_CLIENT in HOLD whose SL_TO_ENDPOINT is not takes the state of that. sl_activate and
- *    sl_hold then find that they have lost the exchange, and say SL_CTL_LATE.
+ *    SL_TO_CLIENT in HOLD whose SL_TO_ENDPOINT has another word takes the state of that, or, if
+ *    that is a later HOLD, the state before it. sl_activate and sl_hold then find that they have
+ *    lost the exchange, and say SL_CTL_LATE.
  *
  * 4. The fields under "translation" are written in HOLD only, by sl_activate, and are read in
- *    ACTIVE and CLOSED only; the exchange of the state orders them.
+ *    ACTIVE and CLOSED only; the exchange of the state orders them. `peer` alone is written before
+ *    HOLD is entered: by it a hook in HOLD finds the other direction.
  *
  * Sources: Maltz and Bhagwat, "TCP splicing for application layer proxy performance" (1998);
  * RFC 9293 (sequence numbers), RFC 7323 (windows, timestamps), RFC 2018 (SACK), RFC 5961 (RST).
@@ -54,6 +56,11 @@ enum sl_state {
 	SL_ACTIVE = 2,
 	SL_CLOSED = 3,
 };
+
+/* The word of a HOLD: what it falls back to, and a number that tells it from other HOLDs. */
+#define SL_STATE(word)               ((word) & 0xfu)
+#define SL_BEFORE(word)              ((word) >> 4 & 0xfu) /* means something in HOLD only */
+#define SL_HOLD_WORD(before, number) (SL_HOLD | (before) << 4 | (__u32)(number) << 8)
 
 enum sl_direction {
 	SL_TO_ENDPOINT = 0,
@@ -89,9 +96,11 @@ struct sl_peer {
 /* sl_flow.marks, set by the hook, never cleared */
 #define SL_M_SEEN      0x01u /* a packet was recorded: end_seq, ack and window mean something */
 #define SL_M_TSVAL     0x02u /* tsval means something */
-#define SL_M_FIN       0x04u /* a FIN in the window has passed; fin_end is its end */
+#define SL_M_FIN       0x04u /* a FIN in the window has passed */
 #define SL_M_FIN_ACKED 0x08u /* and the other side has acknowledged it */
 #define SL_M_RST       0x10u /* a RST at the exact sequence has passed */
+#define SL_M_PEER_FIN  0x20u /* the other direction has SL_M_FIN; peer_fin_end is where */
+#define SL_M_DROPPED   0x40u /* a packet was dropped that could not be translated */
 
 /* Where the frame walker stands (RFC 6455 s5.2). */
 struct sl_walk {
@@ -108,7 +117,7 @@ struct sl_walk {
 
 struct sl_flow {
 	/* the state: see the rules above */
-	__u32 state;   /* enum sl_state; exchanged */
+	__u32 state;   /* enum sl_state by SL_STATE(); exchanged */
 	__u32 end_seq; /* behind the last byte (or SYN, FIN) let through; exchanged, forward only */
 	__u64 deadline_ns; /* of HOLD */
 	__u64 last_ns;     /* of the latest packet of the flow */
@@ -116,10 +125,10 @@ struct sl_flow {
 	/* recorded by the hook, plain stores: a torn race costs a retry, not a byte */
 	__u32 ack;   /* highest acknowledged, of the other direction's bytes, in this leg's space */
 	__u32 tsval; /* the peer's latest timestamp */
-	__u32 fin_end;
-	__u16 window; /* as received, unscaled */
-	__u8 marks;   /* SL_M_; or-ed in */
-	__u8 before;  /* enum sl_state that HOLD falls back to; written before HOLD is entered */
+	__u32 peer_fin_end; /* an `ack` from here on acknowledges the other direction's FIN */
+	__u16 window;       /* as received, unscaled */
+	__u8 marks;         /* SL_M_; or-ed in atomically, with the 32-bit word that it stands in */
+	__u8 wscale;        /* of `window`; a translation field (rule 4) */
 
 	/* translation: rule 4. New = old + delta, modulo 2^32 */
 	__u32 seq_delta, ack_delta;
@@ -153,6 +162,10 @@ _Static_assert(sizeof(struct sl_key4) == 12, "no padding in keys");
 _Static_assert(sizeof(struct sl_key6) == 36, "no padding in keys");
 _Static_assert(sizeof(struct sl_walk) == 16, "no padding");
 _Static_assert(sizeof(struct sl_flow) == SL_FLOW_SIZE, "as budgeted");
+_Static_assert(__builtin_offsetof(struct sl_flow, window) % 4 == 0 &&
+		   __builtin_offsetof(struct sl_flow, wscale) ==
+		       __builtin_offsetof(struct sl_flow, window) + 3,
+	       "window, marks and wscale are one word");
 
-/* HOLD falls back after so long: longer than the program, far shorter than a retransmission. */
+/* sl_activate's HOLD falls back after so long: longer than it runs, shorter than retransmission. */
 #define SL_HOLD_NS 5000000ull

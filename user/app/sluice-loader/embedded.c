@@ -62,7 +62,8 @@ bool embedded_is_spliced(const void *flow)
 {
 	const struct sl_flow *f = flow;
 
-	return f->state == SL_ACTIVE || (f->state == SL_HOLD && f->before == SL_ACTIVE);
+	return f->state == SL_ACTIVE ||
+	       (SL_STATE(f->state) == SL_HOLD && SL_BEFORE(f->state) == SL_ACTIVE);
 }
 
 /* ---- first values -------------------------------------------------------------------------- */

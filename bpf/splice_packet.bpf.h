@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Packets as tc programs see them: reading headers, verifying checksums, changing in place. */
+#pragma once
+#include "bpf/splice.bpf.h"
+#include "bpf/splice_rewrite.h"
+
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+
+/* A TCP packet behind an Ethernet header. */
+struct sl_packet {
+	__u32 l4;     /* where the TCP header is */
+	__u32 length; /* bytes of TCP header and payload */
+	__u16 pseudo; /* folded sum of the pseudo header */
+	__u8 is_ipv6;
+	__u8 is_readable; /* the TCP header does not contradict itself; else there is no segment */
+	__u16 fragment;   /* 0, or it is one */
+	__u8 options_size;
+	__u8 zero;
+	__be16 check;
+	struct sl_segment segment;
+};
+
+#define SL_L3 ((__u32)sizeof(struct ethhdr))
+
+/* What is changed or read in place: headers with no options but the usual ones of TCP. */
+#define SL_PLAIN_L4(is_ipv6) (SL_L3 + ((is_ipv6) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr)))
+#define SL_LINEAR4           (SL_L3 + sizeof(struct iphdr) + sizeof(struct tcphdr))
+#define SL_LINEAR6           (SL_L3 + sizeof(struct ipv6hdr) + sizeof(struct tcphdr))
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* So many bytes from the start on, for direct access; NULL if the packet is shorter. */
+static __always_inline void *sl_linear(struct __sk_buff *skb, __u32 size)
+{
+	if ((void *)(long)skb->data + size > (void *)(long)skb->data_end &&
+	    (skb->len < size || bpf_skb_pull_data(skb, size)))
+		return NULL;
+	if ((void *)(long)skb->data + size > (void *)(long)skb->data_end)
+		return NULL;
+	return (void *)(long)skb->data;
+}
+
+static __always_inline void sl_read_tcp(struct sl_packet *p, const struct tcphdr *tcp)
+{
+	__u32 header = tcp->doff * 4;
+	struct sl_segment *segment = &p->segment;
+
+	p->check = tcp->check;
+	if (header < sizeof(*tcp) || header > p->length)
+		return;
+	p->is_readable = 1;
+	p->options_size = header - sizeof(*tcp);
+	segment->seq = SL_SWAP32(tcp->seq);
+	segment->ack = SL_SWAP32(tcp->ack_seq);
+	segment->window = SL_SWAP16(tcp->window);
+	segment->flags = ((const __u8 *)tcp)[13] & SL_S_OF_TCP;
+	segment->payload = p->length - header;
+	segment->end = sl_segment_end(segment->seq, segment->payload, segment->flags);
+}
+
+/* Timestamps are only looked for where they usually are. */
+static __always_inline void sl_read_tsval(struct __sk_buff *skb, struct sl_packet *p)
+{
+	__be32 words[2];
+
+	if (p->options_size < SL_PLAIN_OPTIONS_SIZE ||
+	    bpf_skb_load_bytes(skb, p->l4 + sizeof(struct tcphdr), words, sizeof(words)) ||
+	    words[0] != SL_SWAP32(SL_PLAIN_OPTIONS_WORD))
+		return;
+	p->segment.tsval = SL_SWAP32(words[1]);
+	p->segment.flags |= SL_S_TSVAL;
+}
+
+/* ---- the checksum ---------------------------------------------------------------------------- */
+
+#define SL_SUM_BLOCK  128
+#define SL_SUM_BLOCKS 1024
+
+struct sl_sum_walk {
+	struct __sk_buff *skb;
+	__u32 at, left;
+	__u64 sum;
+	__be32 block[SL_SUM_BLOCK / 4];
+};
+
+static long sl_sum_block(__u32 i, struct sl_sum_walk *walk)
+{
+	__u32 n = walk->left < SL_SUM_BLOCK ? walk->left : SL_SUM_BLOCK;
+
+	if (n == 0)
+		return 1;
+	if (n < SL_SUM_BLOCK)
+		__builtin_memset(walk->block, 0, sizeof(walk->block));
+	/* The verifier wants to see a size that is neither 0 nor too large. */
+	if (bpf_skb_load_bytes(walk->skb, walk->at, walk->block, (n - 1) % SL_SUM_BLOCK + 1))
+		return 1;
+	walk->sum += (__u32)bpf_csum_diff(NULL, 0, walk->block, sizeof(walk->block), 0);
+	walk->at += n;
+	walk->left -= n;
+	return 0;
+}
+
+/*
+ * All bytes, where nobody has done that before: an interface without offloads and GRO. (This and
+ * what else is global is verified once, and not with all that comes before and behind.)
+ */
+__noinline int sl_is_sum_right(struct __sk_buff *skb, __u32 l4, __u32 length, __u32 pseudo)
+{
+	struct sl_sum_walk walk = {.skb = skb, .at = l4, .left = length, .sum = pseudo};
+
+	bpf_loop(SL_SUM_BLOCKS, sl_sum_block, &walk, 0);
+	return walk.left == 0 && sl_sum_fold(walk.sum) == 0xffff;
+}
+
+/* CHECKSUM_COMPLETE: the device has summed up all behind the Ethernet header. */
+static __always_inline int sl_is_device_sum_right(struct __sk_buff *skb, const struct sl_packet *p)
+{
+	__s64 sum = bpf_csum_update(skb, 0);
+
+	/* The sum of an IPv4 header is zero; another header would have to be taken out. */
+	return sum >= 0 && !p->is_ipv6 && sl_sum_fold((__u64)sum + p->pseudo) == 0xffff;
+}
+
+/*
+ * RFC 9293 s3.1. What GRO has merged, or came from this host, has only the sum of the pseudo
+ * header there (CHECKSUM_PARTIAL), and is right by construction.
+ */
+static __always_inline int sl_is_checksum_right(struct __sk_buff *skb, const struct sl_packet *p)
+{
+	return bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0 || p->check == p->pseudo ||
+	       sl_is_device_sum_right(skb, p) || sl_is_sum_right(skb, p->l4, p->length, p->pseudo);
+}
+
+/* ---- changing -------------------------------------------------------------------------------- */
+
+static long sl_options_turn(__u32 i, struct sl_options *options)
+{
+	return sl_options_step(options);
+}
+
+/*
+ * Options in any layout. Return: 0, or the enum sl_stat that the packet has to be dropped for.
+ * @sum: the changes are added
+ */
+__noinline int sl_walk_options(struct __sk_buff *skb, struct sl_flow *flow, __u32 l4,
+			       __u32 size_and_ack, __u64 *sum)
+{
+	__u32 at = l4 + sizeof(struct tcphdr), size = size_and_ack >> 1;
+	struct sl_options options = {0};
+
+	if (!flow || !sum || size < 1 || size > SL_OPTIONS_MAX)
+		return SL_STAT_DROP_OPTIONS;
+	size =
+	    (size - 1) % sizeof(options.bytes) + 1; /* as it is; for clang 19 with any verifier */
+	sl_options_begin(&options, flow, size, size_and_ack & 1);
+	if (bpf_skb_load_bytes(skb, at, options.bytes, size))
+		return SL_STAT_DROP_OPTIONS;
+	bpf_loop(SL_OPTIONS_MAX, sl_options_turn, &options, 0);
+	if (options.is_wrong)
+		return SL_STAT_DROP_OPTIONS;
+	if (options.is_changed && bpf_skb_store_bytes(skb, at, options.bytes, size, 0))
+		return SL_STAT_DROP_MEMORY;
+	*sum += options.sum;
+	return 0;
+}
+
+/*
+ * Puts the sums of changes into the checksum, as the kind of this packet's wants it.
+ * @first: sum of the changes to an IPv6 header before the addresses
+ */
+static __always_inline void sl_update_checksum(struct __sk_buff *skb, const struct sl_packet *p,
+					       __u64 tcp_sum, __u64 pseudo_sum, __u64 first)
+{
+	__u32 at = p->l4 + __builtin_offsetof(struct tcphdr, check);
+
+	bpf_l4_csum_replace(skb, at, 0, sl_sum_fold(pseudo_sum), BPF_F_PSEUDO_HDR);
+	bpf_l4_csum_replace(skb, at, 0, sl_sum_fold(tcp_sum), 0);
+	/*
+	 * With CHECKSUM_COMPLETE, BPF_F_PSEUDO_HDR has changed the device's sum as is right for
+	 * IPv4, where the header's checksum balances its addresses. In IPv6 the TCP checksum does
+	 * that (Linux 6.16, BPF_F_IPV6), and nothing balances the hop limit.
+	 */
+	if (p->is_ipv6)
+		bpf_csum_update(skb, sl_sum_fold(pseudo_sum + first));
+}

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * sl_splice: the hook at the ingress of every interface that either leg of a connection comes in
+ * by. A packet of a flow in LEARN is recorded and goes to the stack; in ACTIVE it becomes one of
+ * the other leg and leaves by the interface of that. Packets of no flow are not touched.
+ */
+#include "bpf/splice_packet.bpf.h"
+
+#include <linux/if_packet.h>
+
+/* What the hook has found out about a packet before it knows the state. */
+struct sight {
+	__u32 end_seq;   /* as it was before */
+	__u8 is_right;   /* header and checksum */
+	__u8 is_counted; /* end_seq is not before its end now */
+	__u8 is_on_edge;
+	__u8 is_too_late; /* it could not be published: other CPUs were always faster */
+};
+
+/* Verdicts: another program, or the stack, may have it; or nobody. */
+#define PASS TC_ACT_UNSPEC
+#define DROP TC_ACT_SHOT
+
+static __always_inline int drop(enum sl_stat why)
+{
+	sl_count(why);
+	return DROP;
+}
+
+/* The daemon hears of the first one: the connection is better off without the splice. */
+static __always_inline int drop_untranslatable(struct sl_flow *flow, enum sl_stat why, __u64 now_ns)
+{
+	if (!(flow->marks & SL_M_DROPPED)) {
+		sl_mark(flow, SL_M_DROPPED);
+		sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, now_ns);
+	}
+	return drop(why);
+}
+
+/* ---- the way out ----------------------------------------------------------------------------- */
+
+enum way_kind {
+	WAY_DIRECT,    /* addresses of the link layer are known */
+	WAY_NEIGHBOUR, /* the kernel shall find them */
+	WAY_LOCAL,     /* to the stack of this host */
+};
+
+struct way {
+	__u32 oif;
+	enum way_kind kind;
+	__u8 dmac[ETH_ALEN], smac[ETH_ALEN];
+};
+
+/* Of the network layer: of each segment that a packet of GRO or TSO will be cut into. */
+static __always_inline __u32 packet_size(const struct __sk_buff *skb, const struct sl_packet *p)
+{
+	__u32 header = p->l4 - SL_L3 + sizeof(struct tcphdr) + p->options_size;
+
+	if (skb->gso_size)
+		return header + skb->gso_size;
+	return header + p->segment.payload;
+}
+
+static __always_inline void ask_for(struct bpf_fib_lookup *fib, const struct sl_flow *flow,
+				    int is_ipv6)
+{
+	fib->l4_protocol = IPPROTO_TCP;
+	fib->sport = flow->peer.sport;
+	fib->dport = flow->peer.dport;
+	if (is_ipv6) {
+		fib->family = 10; /* AF_INET6; there is no header for it here */
+		__builtin_memcpy(fib->ipv6_src, flow->peer.saddr, sizeof(fib->ipv6_src));
+		__builtin_memcpy(fib->ipv6_dst, flow->peer.daddr, sizeof(fib->ipv6_dst));
+	} else {
+		fib->family = 2; /* AF_INET */
+		fib->ipv4_src = sl_address4(flow->peer.saddr);
+		fib->ipv4_dst = sl_address4(flow->peer.daddr);
+	}
+}
+
+/* By the kernel's own routing of locally made packets. Return: 0, or the stat of the drop. */
+static __always_inline int way_by_neighbour(struct __sk_buff *skb, struct way *way, __u32 oif)
+{
+	__u32 mtu = 0;
+
+	way->oif = oif;
+	way->kind = WAY_NEIGHBOUR;
+	switch (bpf_check_mtu(skb, oif, &mtu, 0, BPF_MTU_CHK_SEGS)) {
+	case BPF_MTU_CHK_RET_SUCCESS:
+		return 0;
+	case BPF_MTU_CHK_RET_FRAG_NEEDED:
+	case BPF_MTU_CHK_RET_SEGS_TOOBIG:
+		return SL_STAT_DROP_MTU;
+	default:
+		return SL_STAT_DROP_ROUTE;
+	}
+}
+
+/*
+ * The lookup takes a neighbour's address as long as there is one, and does not tell the kernel that
+ * it is in use: nobody would notice that it has moved. So about once a second a packet of each
+ * flow goes the kernel's way, which asks the neighbour where need be (RFC 4861 s7.3).
+ */
+static __always_inline int is_time_to_ask(__u64 last_ns, __u64 now_ns)
+{
+	return (last_ns ^ now_ns) >> 30 != 0;
+}
+
+/* Return: 0, or the enum sl_stat that the packet has to be dropped for. */
+static __always_inline int find_way(struct __sk_buff *skb, const struct sl_packet *p,
+				    const struct sl_flow *flow, int ask, struct way *way)
+{
+	struct bpf_fib_lookup fib = {0};
+
+	if (flow->flags & SL_F_TO_LOCAL) {
+		*way = (struct way){.oif = flow->oif, .kind = WAY_LOCAL};
+		return 0;
+	}
+	if (flow->flags & SL_F_NEIGH)
+		return way_by_neighbour(skb, way, flow->oif);
+	ask_for(&fib, flow, p->is_ipv6);
+	fib.ifindex = skb->ingress_ifindex;
+	fib.tot_len = packet_size(skb, p);
+	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		way->oif = fib.ifindex;
+		way->kind = ask ? WAY_NEIGHBOUR : WAY_DIRECT;
+		__builtin_memcpy(way->dmac, fib.dmac, sizeof(way->dmac));
+		__builtin_memcpy(way->smac, fib.smac, sizeof(way->smac));
+		return 0;
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		way->oif = fib.ifindex;
+		way->kind = WAY_NEIGHBOUR;
+		return 0;
+	case BPF_FIB_LKUP_RET_FWD_DISABLED:
+		return way_by_neighbour(skb, way, flow->oif);
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		return SL_STAT_DROP_MTU;
+	default:
+		return SL_STAT_DROP_ROUTE;
+	}
+}
+
+static __always_inline void write_link_header(struct ethhdr *eth, const struct way *way)
+{
+	__builtin_memcpy(eth->h_dest, way->dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, way->smac, ETH_ALEN);
+}
+
+static __always_inline int leave(const struct way *way)
+{
+	if (way->kind == WAY_NEIGHBOUR)
+		return bpf_redirect_neigh(way->oif, NULL, 0, 0);
+	return bpf_redirect(way->oif, way->kind == WAY_LOCAL ? BPF_F_INGRESS : 0);
+}
+
+/* ---- translation ----------------------------------------------------------------------------- */
+
+struct change {
+	__u64 tcp, pseudo, first; /* sums for sl_update_checksum() */
+};
+
+/* The usual layout is changed in its place. Return: 1 if that is done, or there are none. */
+static __always_inline int change_plain_options(void *options, const void *end,
+						const struct sl_packet *p,
+						const struct sl_flow *flow, struct change *change)
+{
+	if (p->options_size == 0)
+		return 1;
+	if (p->options_size != SL_PLAIN_OPTIONS_SIZE || !(p->segment.flags & SL_S_TSVAL) ||
+	    !(flow->flags & SL_F_TIMESTAMPS) || options + SL_PLAIN_OPTIONS_SIZE > end)
+		return 0;
+	change->tcp += sl_rewrite_plain_options(options, flow, !!(p->segment.flags & SL_S_ACK));
+	return 1;
+}
+
+static __always_inline int change_options(struct __sk_buff *skb, const struct sl_packet *p,
+					  struct sl_flow *flow, struct change *change)
+{
+	__u32 size_and_ack = p->options_size << 1 | !!(p->segment.flags & SL_S_ACK);
+
+	sl_count(SL_STAT_OPTIONS_WALKED);
+	return sl_walk_options(skb, flow, p->l4, size_and_ack, &change->tcp);
+}
+
+static __always_inline int change_ipv4(struct __sk_buff *skb, const struct sl_packet *p,
+				       const struct sl_flow *flow, const struct way *way,
+				       struct change *change, int *ret_options_left)
+{
+	void *data = sl_linear(skb, SL_LINEAR4);
+	struct iphdr *ip = data + SL_L3;
+	struct tcphdr *tcp = (void *)(ip + 1);
+
+	if (!data)
+		return SL_STAT_DROP_MEMORY;
+	if (ip->ttl <= 1)
+		return SL_STAT_DROP_TTL;
+	write_link_header(data, way);
+	change->pseudo = sl_rewrite_ipv4(ip, flow);
+	change->tcp = sl_rewrite_tcp(tcp, flow);
+	*ret_options_left =
+	    !change_plain_options(tcp + 1, (void *)(long)skb->data_end, p, flow, change);
+	return 0;
+}
+
+static __always_inline int change_ipv6(struct __sk_buff *skb, const struct sl_packet *p,
+				       const struct sl_flow *flow, const struct way *way,
+				       struct change *change, int *ret_options_left)
+{
+	void *data = sl_linear(skb, SL_LINEAR6);
+	struct ipv6hdr *ip = data + SL_L3;
+	struct tcphdr *tcp = (void *)(ip + 1);
+
+	if (!data)
+		return SL_STAT_DROP_MEMORY;
+	if (ip->hop_limit <= 1)
+		return SL_STAT_DROP_TTL;
+	write_link_header(data, way);
+	change->pseudo = sl_rewrite_ipv6(ip, flow, &change->first);
+	change->tcp = sl_rewrite_tcp(tcp, flow);
+	*ret_options_left =
+	    !change_plain_options(tcp + 1, (void *)(long)skb->data_end, p, flow, change);
+	return 0;
+}
+
+/* Return: 0, or the enum sl_stat that the packet has to be dropped for. */
+static __always_inline int change_packet(struct __sk_buff *skb, const struct sl_packet *p,
+					 struct sl_flow *flow, const struct way *way)
+{
+	struct change change = {0};
+	int why, options_left = 0;
+
+	if (p->is_ipv6)
+		why = change_ipv6(skb, p, flow, way, &change, &options_left);
+	else
+		why = change_ipv4(skb, p, flow, way, &change, &options_left);
+	if (why == 0 && options_left)
+		why = change_options(skb, p, flow, &change);
+	if (why == 0)
+		sl_update_checksum(skb, p, change.tcp, change.pseudo, change.first);
+	return why;
+}
+
+/* ---- ACTIVE and CLOSED ----------------------------------------------------------------------- */
+
+static __always_inline void close_pair(struct sl_flow *flow, struct sl_flow *other, __u32 how,
+				       __u64 now_ns)
+{
+	struct sl_flow *first = sl_flow_first(flow, other);
+	struct sl_flow *second = first == flow ? other : flow;
+
+	if (sl_close(first, second))
+		sl_tell(flow, SL_EVENT_CLOSED, how, now_ns);
+}
+
+static __always_inline void see_rst(struct sl_flow *flow, struct sl_flow *other,
+				    const struct sl_segment *segment, __u32 end_seq, __u64 now_ns)
+{
+	if (!sl_rst_is_exact(segment->seq, end_seq, other)) {
+		sl_count(SL_STAT_RST_IGNORED);
+		return;
+	}
+	sl_mark(flow, SL_M_RST);
+	close_pair(flow, other, SL_CLOSED_BY_RST, now_ns);
+}
+
+static __always_inline void see_fin(struct sl_flow *flow, struct sl_flow *other,
+				    const struct sl_segment *segment, const struct sight *sight,
+				    __u64 now_ns)
+{
+	if (flow->marks & SL_M_FIN)
+		return;
+	if (!sight->is_counted || !sl_fin_is_last(segment, sight->end_seq)) {
+		sl_count(SL_STAT_FIN_IGNORED);
+		return;
+	}
+	sl_mark(flow, SL_M_FIN);
+	other->peer_fin_end = segment->end + flow->seq_delta;
+	sl_mark(other, SL_M_PEER_FIN);
+	sl_tell(flow, SL_EVENT_FIN, 0, now_ns);
+}
+
+/* RFC 9293 s3.6: over, for the network, when both FINs are acknowledged. */
+static __always_inline void see_fin_ack(struct sl_flow *flow, struct sl_flow *other, __u64 now_ns)
+{
+	if (sl_after(flow->peer_fin_end, flow->ack))
+		return;
+	sl_mark(other, SL_M_FIN_ACKED);
+	if (flow->marks & SL_M_FIN_ACKED)
+		close_pair(flow, other, SL_CLOSED_BY_FIN, now_ns);
+}
+
+/* Ends are rare enough to look up the other direction for. */
+static __always_inline void see_end(const struct sl_packet *p, struct sl_flow *flow,
+				    const struct sight *sight, __u64 now_ns)
+{
+	const struct sl_segment *segment = &p->segment;
+	struct sl_flow *other;
+
+	if (!(segment->flags & (SL_S_FIN | SL_S_RST)) && !(flow->marks & SL_M_PEER_FIN))
+		return;
+	other = sl_flow_other(flow, p->is_ipv6);
+	if (!other)
+		return;
+	if (segment->flags & SL_S_RST)
+		see_rst(flow, other, segment, sight->end_seq, now_ns);
+	else if (segment->flags & SL_S_FIN)
+		see_fin(flow, other, segment, sight, now_ns);
+	if (flow->marks & SL_M_PEER_FIN)
+		see_fin_ack(flow, other, now_ns);
+}
+
+static __always_inline void account(struct sl_flow *flow, const struct __sk_buff *skb, __u32 state,
+				    __u32 advance)
+{
+	__sync_fetch_and_add(&flow->packets, 1);
+	if (advance)
+		__sync_fetch_and_add(&flow->payload_bytes, advance);
+	sl_count(state == SL_CLOSED ? SL_STAT_CLOSED : SL_STAT_FORWARDED);
+	sl_count_more(SL_STAT_FORWARDED_BYTES, skb->len - SL_L3);
+}
+
+/* What cannot be translated at all. Return: 0, or the stat of the drop. */
+static __always_inline int is_untranslatable(const struct sl_packet *p)
+{
+	if (p->fragment)
+		return SL_STAT_DROP_FRAGMENT;
+	if (p->l4 != SL_PLAIN_L4(p->is_ipv6))
+		return SL_STAT_DROP_IP_OPTIONS;
+	return 0;
+}
+
+static __always_inline int forward(struct __sk_buff *skb, const struct sl_packet *p,
+				   struct sl_flow *flow, int ask)
+{
+	struct way way = {0};
+	int why = is_untranslatable(p);
+
+	if (why == 0)
+		why = find_way(skb, p, flow, ask, &way);
+	if (why == 0)
+		why = change_packet(skb, p, flow, &way);
+	if (why == 0)
+		return leave(&way);
+	if (why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
+	    why == SL_STAT_DROP_OPTIONS || why == SL_STAT_DROP_MTU)
+		return drop_untranslatable(flow, why, bpf_ktime_get_ns());
+	return drop(why);
+}
+
+/* ---- every packet of a flow ------------------------------------------------------------------ */
+
+/* Does it fit between what has passed and what its receiver lets come? */
+static __always_inline int is_in_window(const struct sl_packet *p, const struct sl_flow *flow,
+					__u32 end_seq)
+{
+	const struct sl_flow *other;
+
+	if (!(flow->marks & SL_M_SEEN) || !sl_leaves_hole(&p->segment, end_seq))
+		return 1;
+	if (!sl_is_spliced(SL_READ(flow->state)))
+		return !sl_after(p->segment.end, end_seq + SL_WINDOW_MAX);
+	other = sl_flow_other(flow, p->is_ipv6);
+	return other && !sl_after(p->segment.end, sl_window_end(other));
+}
+
+/* A SYN of a connection that stands is none of its segments (RFC 5961 s4). */
+static __always_inline int is_late_syn(const struct sl_packet *p, const struct sl_flow *flow)
+{
+	return (p->segment.flags & SL_S_SYN) && sl_is_spliced(SL_READ(flow->state));
+}
+
+/* Rule 3. @flow is not in LEARN, so that its peer is known. */
+static __always_inline __u32 settle(struct sl_flow *flow, int is_ipv6, __u64 now_ns)
+{
+	struct sl_flow *first = flow;
+	__u32 state;
+	int expired;
+
+	if (flow->direction == SL_TO_CLIENT)
+		first = sl_flow_other(flow, is_ipv6);
+	if (!first)
+		return SL_HOLD; /* its entry is being removed */
+	state = sl_state_settle(flow, first, now_ns, &expired);
+	if (expired) {
+		sl_count(SL_STAT_HOLD_EXPIRED);
+		sl_tell(flow, SL_EVENT_HOLD_EXPIRED, 0, now_ns);
+	}
+	return state;
+}
+
+/* Rule 1: a full barrier in any case. */
+static __always_inline struct sight publish(struct __sk_buff *skb, struct sl_packet *p,
+					    struct sl_flow *flow)
+{
+	struct sight sight = {.end_seq = SL_READ(flow->end_seq)};
+
+	sight.is_right = p->is_readable && sl_is_checksum_right(skb, p);
+	if (sight.is_right) {
+		sl_read_tsval(skb, p);
+		sight.is_counted = is_in_window(p, flow, sight.end_seq) && !is_late_syn(p, flow);
+	}
+	if (!sight.is_counted) {
+		sl_end_seq_barrier(flow);
+		return sight;
+	}
+	if (!(flow->marks & SL_M_SEEN))
+		sl_first_seen(flow, &p->segment);
+	sight.is_too_late = !sl_end_seq_publish(flow, p->segment.end, &sight.end_seq);
+	sight.is_on_edge = sl_is_on_edge(&p->segment, sight.end_seq);
+	return sight;
+}
+
+static __always_inline int handle(struct __sk_buff *skb, struct sl_packet *p, struct sl_flow *flow)
+{
+	__u64 now_ns = bpf_ktime_get_ns(), last_ns = flow->last_ns;
+	struct sight sight = publish(skb, p, flow);
+	__u32 state = SL_READ(flow->state); /* rule 1: behind the barrier */
+
+	if (sl_is_hold(state))
+		state = settle(flow, p->is_ipv6, now_ns);
+	if (sl_is_hold(state) || sight.is_too_late)
+		return drop(SL_STAT_DROP_HOLD);
+	SL_WRITE(flow->last_ns, now_ns);
+	if (sight.is_on_edge)
+		sl_record(flow, &p->segment);
+	if (state == SL_LEARN) {
+		sl_count(SL_STAT_LEARNED);
+		return PASS;
+	}
+	if (!p->is_readable)
+		return drop(SL_STAT_DROP_HEADER);
+	if (!sight.is_right)
+		return drop(SL_STAT_DROP_CHECKSUM);
+	see_end(p, flow, &sight, now_ns);
+	account(flow, skb, state, sight.is_counted ? sl_advance(&p->segment, sight.end_seq) : 0);
+	return forward(skb, p, flow, is_time_to_ask(last_ns, now_ns));
+}
+
+/* ---- finding the flow ------------------------------------------------------------------------ */
+
+/* Return: NULL if the packet is not TCP, has no ports, or is of no flow. */
+static __always_inline struct sl_flow *find_ipv4(struct __sk_buff *skb, struct sl_packet *p,
+						 struct tcphdr *tcp)
+{
+	const struct iphdr *ip = sl_linear(skb, SL_L3 + sizeof(*ip));
+	__u32 header, total;
+	__be32 saddr, daddr;
+
+	if (!ip)
+		return NULL;
+	ip = (const void *)ip + SL_L3;
+	if (ip->protocol != IPPROTO_TCP || ip->ihl < 5)
+		return NULL;
+	/* Not the first fragment: the stack does not complete it, as the first one is dropped. */
+	if (ip->frag_off & SL_SWAP16(0x1fff))
+		return NULL;
+	header = ip->ihl * 4;
+	/* More than 65535 bytes (GRO, TSO) are written as none. */
+	total = ip->tot_len ? SL_SWAP16(ip->tot_len) : skb->len - SL_L3;
+	if (total < header + sizeof(*tcp) || total > skb->len - SL_L3)
+		return NULL;
+	p->fragment = ip->frag_off & SL_SWAP16(0x2000);
+	p->l4 = SL_L3 + header;
+	p->length = total - header;
+	p->pseudo = sl_sum_fold(sl_sum_pseudo(&ip->saddr, 2, p->length));
+	saddr = ip->saddr;
+	daddr = ip->daddr;
+	if (bpf_skb_load_bytes(skb, p->l4, tcp, sizeof(*tcp)))
+		return NULL;
+	return sl_flow_find4(saddr, daddr, tcp->source, tcp->dest);
+}
+
+#define EXTENSIONS_MAX 6
+#define IS_FRAGMENT    0x10000
+
+/*
+ * RFC 8200 s4. Return: where the TCP header is, with IS_FRAGMENT if it is in the first one of
+ * several; 0 if there is none. (Global, to be verified once, and not with all that comes behind.)
+ */
+__noinline int sl_skip_extensions(struct __sk_buff *skb, __u32 next_header)
+{
+	__u32 at = SL_L3 + sizeof(struct ipv6hdr), fragment = 0;
+	__u8 bytes[4]; /* next header, length, and of a fragment offset and M flag */
+
+	for (int i = 0; i < EXTENSIONS_MAX; i++) {
+		if (next_header == IPPROTO_TCP)
+			return at | fragment;
+		if (bpf_skb_load_bytes(skb, at, bytes, sizeof(bytes)))
+			return 0;
+		if (next_header == IPPROTO_FRAGMENT) {
+			if (bytes[2] != 0 || bytes[3] & 0xf8)
+				return 0; /* not the first one */
+			fragment = IS_FRAGMENT;
+			at += 8;
+		} else if (next_header == IPPROTO_HOPOPTS || next_header == IPPROTO_ROUTING ||
+			   next_header == IPPROTO_DSTOPTS) {
+			at += (bytes[1] + 1) * 8;
+		} else {
+			return 0;
+		}
+		next_header = bytes[0];
+	}
+	return 0;
+}
+
+static __always_inline struct sl_flow *find_ipv6(struct __sk_buff *skb, struct sl_packet *p,
+						 struct tcphdr *tcp)
+{
+	const struct ipv6hdr *ip = sl_linear(skb, SL_L3 + sizeof(*ip));
+	struct sl_key6 key;
+	__u32 end, next_header;
+	int l4;
+
+	if (!ip)
+		return NULL;
+	ip = (const void *)ip + SL_L3;
+	__builtin_memcpy(key.saddr, &ip->saddr, sizeof(key.saddr));
+	__builtin_memcpy(key.daddr, &ip->daddr, sizeof(key.daddr));
+	/* More than 65535 bytes are written as none. */
+	end = ip->payload_len ? SL_L3 + sizeof(*ip) + SL_SWAP16(ip->payload_len) : skb->len;
+	next_header = ip->nexthdr;
+	l4 = SL_L3 + sizeof(*ip);
+	if (next_header != IPPROTO_TCP)
+		l4 = sl_skip_extensions(skb, next_header);
+	p->is_ipv6 = 1;
+	p->l4 = l4 & 0xffff;
+	p->fragment = l4 >> 16;
+	if (p->l4 == 0 || end > skb->len || p->l4 + sizeof(*tcp) > end ||
+	    bpf_skb_load_bytes(skb, p->l4, tcp, sizeof(*tcp)))
+		return NULL;
+	p->length = end - p->l4;
+	p->pseudo = sl_sum_fold(sl_sum_pseudo((const __be32 *)&key, 8, p->length));
+	key.sport = tcp->source;
+	key.dport = tcp->dest;
+	return bpf_map_lookup_elem(&flows6, &key);
+}
+
+SEC("tc")
+int sl_splice(struct __sk_buff *skb)
+{
+	struct sl_packet p = {0};
+	struct sl_flow *flow = NULL;
+	struct tcphdr tcp;
+
+	/* Of another station, in promiscuous mode; or of a VLAN, whose own interface has a hook. */
+	if (skb->pkt_type != PACKET_HOST || skb->vlan_present)
+		return PASS;
+	if (skb->protocol == SL_SWAP16(ETH_P_IP))
+		flow = find_ipv4(skb, &p, &tcp);
+	else if (skb->protocol == SL_SWAP16(ETH_P_IPV6))
+		flow = find_ipv6(skb, &p, &tcp);
+	if (!flow)
+		return PASS;
+	sl_read_tcp(&p, &tcp);
+	return handle(skb, &p, flow);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
