@@ -238,6 +238,9 @@ lint-man:
 		said=$$(groff -man -Tutf8 -ww -z $$page 2>&1) && [ -z "$$said" ] || \
 		{ echo "$$page: $$said"; exit 1; }; done
 
+build/lint/user/app/sluice-loader/embedded.tidy: LINT_CPPFLAGS += -isystem build/bpf
+build/lint/user/app/sluice-loader/embedded.tidy: $(BPF_SKELS)
+
 # A stamp says that the file was clean with these headers and these rules.
 build/lint/%.tidy: %.c .clang-tidy Makefile
 	$(call say,TIDY,$<)

@@ -22,14 +22,6 @@ PRIVATE = {"sl_splice"}
 RIGHTS = env.ROOT / "tests/e2e/lib/bpf_rights.py"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _programs(module_directory):
-    """A build without clang for BPF objects has nothing to load."""
-    with boxes.Box(module_directory) as one:
-        if "carries no programs" in one.loader("load", check=False).stderr:
-            pytest.skip("this sluice-loader carries no programs")
-
-
 @pytest.fixture
 def box(directory):
     with boxes.Box(directory) as one:

@@ -8,6 +8,18 @@
 
 #include <cmocka.h>
 
+static void objects__are_elf_files(void **state)
+{
+	assert_true(n_embedded > 0 && n_embedded <= EMBEDDED_MAX);
+	for (size_t i = 0; i < n_embedded; i++) {
+		size_t size = 0;
+		const void *bytes = embedded[i].bytes(&size);
+
+		assert_true(size > 64);
+		assert_memory_equal(bytes, "\177ELF", 4);
+	}
+}
+
 static void entries__by_connections(void **state)
 {
 	assert_int_equal(embedded_map_entries(SL_MAP_FLOWS4, 1000), 2000);
@@ -43,9 +55,9 @@ static void spliced__is_what_only_the_kernel_has(void **state)
 	assert_false(embedded_is_spliced(&flow));
 	flow.state = SL_ACTIVE;
 	assert_true(embedded_is_spliced(&flow));
-	flow = (struct sl_flow){.state = SL_HOLD, .before = SL_LEARN};
+	flow.state = SL_HOLD_WORD(SL_LEARN, 0xabcdef);
 	assert_false(embedded_is_spliced(&flow));
-	flow.before = SL_ACTIVE;
+	flow.state = SL_HOLD_WORD(SL_ACTIVE, 0xabcdef);
 	assert_true(embedded_is_spliced(&flow));
 	flow.state = SL_CLOSED;
 	assert_false(embedded_is_spliced(&flow));
@@ -54,6 +66,7 @@ static void spliced__is_what_only_the_kernel_has(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(objects__are_elf_files),
 	    cmocka_unit_test(entries__by_connections),
 	    cmocka_unit_test(maps__that_cannot_be_had_again),
 	    cmocka_unit_test(spliced__is_what_only_the_kernel_has),

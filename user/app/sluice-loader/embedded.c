@@ -7,24 +7,15 @@
 #include "sluice/flow.h"
 
 #include <bpf/bpf.h>
-/* Until there are programs to build, load says that it has none. */
-#if __has_include(<splice_tc.skel.h>) && __has_include(<splice_ctl.skel.h>)
 #include <splice_ctl.skel.h>
 #include <splice_tc.skel.h>
-#define HAS_PROGRAMS 1
-#else
-#define HAS_PROGRAMS 0
-#endif
 
 const struct embedded embedded[] = {
-#if HAS_PROGRAMS
     {"splice_tc", splice_tc__elf_bytes},
     {"splice_ctl", splice_ctl__elf_bytes},
-#endif
-    {NULL, NULL},
 };
-const size_t n_embedded = ARRAY_SIZE(embedded) - 1;
-_Static_assert(ARRAY_SIZE(embedded) - 1 <= EMBEDDED_MAX, "room in struct objects");
+const size_t n_embedded = ARRAY_SIZE(embedded);
+_Static_assert(ARRAY_SIZE(embedded) <= EMBEDDED_MAX, "room in struct objects");
 
 /* ---- maps ---------------------------------------------------------------------------------- */
 
