@@ -28,7 +28,7 @@ def test_check_reports_every_item(box):
     assert report["splice"] is True and report["lacking"] == []
     items = items_of(report)
     assert {"btf", "bpffs", "tcx", "clsact", "syscall", "bpf_loop", "ring_buffer", "tcp_repair",
-            "forwarding_v4", "reserved_ports", "sched_ext", "sockmap", "xdp"} <= set(items)
+            "forwarding_v4", "reserved_ports", "sched_ext", "sockmap", "xdp", "programs"} <= set(items)
     for name, item in items.items():
         assert item["state"] in ("present", "missing", "unknown"), name
         assert ("cost" in item) == (item["state"] == "missing"), name
@@ -48,7 +48,8 @@ def test_check_leaves_nothing(box):
 
     def programs():
         """Of all checks: one that runs beside this one may still have some."""
-        return "sl_probe" in box.run("bpftool", "prog").stdout
+        listing = box.run("bpftool", "-j", "prog").stdout
+        return [row for row in json.loads(listing) if row.get("name") == "sl_probe"]
 
     env.until(lambda: not programs(), "probes to be gone")
 

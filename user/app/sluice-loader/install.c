@@ -242,9 +242,7 @@ static int load_objects(struct install *install, const char *pins)
 	say_kept_messages();
 	if (r == -EBADMSG)
 		return refuse("the pinned maps are not of this version");
-	return refuse("the kernel refuses the programs: %s; what it lacks, sluice-loader check "
-		      "tells",
-		      strerror(-r));
+	return refuse("the kernel refuses the programs: %s; see sluice-loader check", strerror(-r));
 }
 
 static int write_abi(const struct install *install)

@@ -4,6 +4,7 @@
 #include "app/sluice-loader/bpffs.h"
 #include "app/sluice-loader/hooks.h"
 #include "app/sluice-loader/netns.h"
+#include "app/sluice-loader/objects.h"
 #include "base/text_writer.h"
 
 #include <bpf/bpf.h>
@@ -210,17 +211,29 @@ static void probe_unprivileged_run(struct probe_result *ret)
 		set(ret, status == 0, "%s", "");
 }
 
-static void set_helpers(struct probe_result *ret, const enum bpf_func_id *ids,
-			const char *const *names, size_t n)
+struct helper {
+	enum bpf_func_id id;
+	const char *name;
+};
+
+/* Those of sl_splice that are younger than BPF for tc itself. */
+static const struct helper helpers[] = {
+    {BPF_FUNC_csum_level, "bpf_csum_level"},         {BPF_FUNC_fib_lookup, "bpf_fib_lookup"},
+    {BPF_FUNC_redirect_neigh, "bpf_redirect_neigh"}, {BPF_FUNC_check_mtu, "bpf_check_mtu"},
+    {BPF_FUNC_ringbuf_output, "bpf_ringbuf_output"},
+};
+static const struct helper loop_helper[] = {{BPF_FUNC_loop, "bpf_loop"}};
+
+static void set_helpers(struct probe_result *ret, const struct helper *list, size_t n)
 {
 	struct text_writer w;
 	bool has_all = true;
 
 	text_writer_init(&w, ret->detail, sizeof(ret->detail) - 1);
 	for (size_t i = 0; i < n; i++) {
-		if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, ids[i], NULL) == 1)
+		if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, list[i].id, NULL) == 1)
 			continue;
-		text_printf(&w, "%s%s", has_all ? "without " : ", ", names[i]);
+		text_printf(&w, "%s%s", has_all ? "without " : ", ", list[i].name);
 		has_all = false;
 	}
 	ret->detail[w.len] = '\0';
@@ -229,22 +242,26 @@ static void set_helpers(struct probe_result *ret, const enum bpf_func_id *ids,
 
 static void probe_loop(struct probe_result *ret)
 {
-	static const enum bpf_func_id ids[] = {BPF_FUNC_loop};
-	static const char *const names[] = {"bpf_loop"};
-
-	set_helpers(ret, ids, names, ARRAY_SIZE(ids));
+	set_helpers(ret, loop_helper, ARRAY_SIZE(loop_helper));
 }
 
 static void probe_helpers(struct probe_result *ret)
 {
-	static const enum bpf_func_id ids[] = {BPF_FUNC_fib_lookup,      BPF_FUNC_redirect,
-					       BPF_FUNC_redirect_neigh,  BPF_FUNC_ktime_get_ns,
-					       BPF_FUNC_l4_csum_replace, BPF_FUNC_csum_diff};
-	static const char *const names[] = {"bpf_fib_lookup",      "bpf_redirect",
-					    "bpf_redirect_neigh",  "bpf_ktime_get_ns",
-					    "bpf_l4_csum_replace", "bpf_csum_diff"};
+	set_helpers(ret, helpers, ARRAY_SIZE(helpers));
+}
 
-	set_helpers(ret, ids, names, ARRAY_SIZE(ids));
+/* The proof: ours, with maps of the smallest size, and gone again at once. */
+static void probe_programs(struct probe_result *ret)
+{
+	struct objects objects;
+	int r = objects_open(&objects);
+
+	if (r == 0)
+		r = objects_size(&objects, FLOWS_MIN);
+	if (r == 0)
+		r = objects_load(&objects, NULL);
+	objects_close(&objects);
+	set(ret, r == 0, "%s", r < 0 ? strerror(-r) : "");
 }
 
 static void probe_ring_buffer(struct probe_result *ret)
@@ -408,6 +425,7 @@ enum {
 	NEED_HELPERS,
 	NEED_RING_BUFFER,
 	NEED_TCP_REPAIR,
+	NEED_PROGRAMS,
 };
 
 #define RELAY_ONLY "no splice: every connection stays on the relay"
@@ -431,6 +449,8 @@ const struct probe probes[] = {
     {"helpers", "routes, neighbours, checksums", NEED_HELPERS, true, probe_helpers, RELAY_ONLY},
     {"ring_buffer", "events to the daemon", NEED_RING_BUFFER, true, probe_ring_buffer, RELAY_ONLY},
     {"tcp_repair", "sockets taken out of TCP", NEED_TCP_REPAIR, true, probe_tcp_repair, RELAY_ONLY},
+    {"programs", "the verifier takes ours", NEED_PROGRAMS, true, probe_programs,
+     RELAY_ONLY "; sluice-loader -v check prints what the verifier says"},
     {"jit", "programs as machine code", NEED_NOT, true, probe_jit,
      "programs are interpreted: several times the CPU for each packet"},
     {"forwarding_v4", "IPv4 between interfaces", NEED_NOT, false, probe_forwarding_v4,
