@@ -136,11 +136,13 @@ def test_first_values(loaded):
     assert first("ids")["epoch"] == 0x07070707  # not handed out again
 
 
-def rights(box, group):
-    """What a process without capabilities may do, of this group."""
+def rights(box, group, capabilities=()):
+    """What a process of this group may do, with these capabilities and no others."""
+    these = ",".join(["-all", *(f"+{one}" for one in capabilities)])
     done = box.run("setpriv", "--reuid=65534", f"--regid={group}", "--clear-groups",
-                   "--bounding-set=-all", "/usr/bin/python3", RIGHTS, PINS, "flows4", "sl_hold",
-                   "sl_splice", environment={"CONTEXT_BYTES": "1024"})
+                   f"--inh-caps={these}", f"--ambient-caps={these}", f"--bounding-set={these}",
+                   "/usr/bin/python3", RIGHTS, PINS, "flows4", "sl_hold", "sl_splice",
+                   environment={"CONTEXT_BYTES": "1024"})
     return json.loads(done.stdout)
 
 
@@ -154,10 +156,11 @@ NOT_FOR_ANYBODY = {
 }
 
 
-def test_daemon_may_use_pins_and_nothing_else(loaded):
-    """No capability, and kernel.unprivileged_bpf_disabled as everybody has it: not 0."""
+@pytest.mark.parametrize("capabilities", [(), ("net_admin", "net_bind_service")])
+def test_daemon_may_use_pins_and_nothing_else(loaded, capabilities):
+    """With kernel.unprivileged_bpf_disabled as everybody has it: not 0."""
     assert loaded.run("cat", "/proc/sys/kernel/unprivileged_bpf_disabled").stdout.strip() != "0"
-    assert rights(loaded, DAEMON) == NOT_FOR_ANYBODY | {
+    assert rights(loaded, DAEMON, capabilities) == NOT_FOR_ANYBODY | {
         "open_map": "ok",
         "write_read_delete": "ok",
         "open_runnable": "ok",
