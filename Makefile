@@ -67,7 +67,7 @@ ifeq ($(SAN),thread)
 UNIT_SRCS := $(THREADED:%=tests/unit/%.c)
 endif
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRCS))
-TEST_CPPFLAGS := -Itests -DSLUICE_SOURCE_DIR='"$(CURDIR)"'
+TEST_CPPFLAGS := -Itests -I. -DSLUICE_SOURCE_DIR='"$(CURDIR)"'
 TEST_LIB_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRCS))

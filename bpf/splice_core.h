@@ -5,9 +5,8 @@
  * the same code. Pairs of flows are called first (SL_TO_ENDPOINT) and second (SL_TO_CLIENT).
  */
 #pragma once
-#include "sluice/conn.h"
+#include "bpf/splice_inline.h"
 #include "sluice/flow.h"
-#include "sluice/splice_ctl.h"
 
 #ifdef __BPF__
 #define SL_READ(x)     (*(volatile __typeof__(x) *)&(x))
@@ -38,38 +37,38 @@ struct sl_segment {
 #define SL_S_TSVAL  0x80u /* there are timestamps: tsval means something */
 
 /* RFC 9293 s3.4: @a comes behind @b, modulo 2^32 */
-static inline int sl_after(__u32 a, __u32 b)
+SL_INLINE int sl_after(__u32 a, __u32 b)
 {
 	return (__s32)(a - b) > 0;
 }
 
 /* RFC 9293 s3.4: SYN and FIN take a number each. */
-static inline __u32 sl_segment_end(__u32 seq, __u32 payload, __u8 flags)
+SL_INLINE __u32 sl_segment_end(__u32 seq, __u32 payload, __u8 flags)
 {
 	return seq + payload + (flags >> 1 & 1) + (flags & 1);
 }
 
 /* ---- the state word: rules 2 and 3 ----------------------------------------------------------- */
 
-static inline int sl_is_hold(__u32 word)
+SL_INLINE int sl_is_hold(__u32 word)
 {
 	return SL_STATE(word) == SL_HOLD;
 }
 
 /* What a state was before a HOLD that may be on it. */
-static inline __u32 sl_state_beneath(__u32 word)
+SL_INLINE __u32 sl_state_beneath(__u32 word)
 {
 	return sl_is_hold(word) ? SL_BEFORE(word) : SL_STATE(word);
 }
 
 /* The kernel alone carries the connection. */
-static inline int sl_is_spliced(__u32 word)
+SL_INLINE int sl_is_spliced(__u32 word)
 {
 	return sl_state_beneath(word) >= SL_ACTIVE;
 }
 
 /* Return: the word that was there; @to is there now if that is @from. */
-static inline __u32 sl_state_exchange(struct sl_flow *flow, __u32 from, __u32 to)
+SL_INLINE __u32 sl_state_exchange(struct sl_flow *flow, __u32 from, __u32 to)
 {
 	return __sync_val_compare_and_swap(&flow->state, from, to);
 }
@@ -78,8 +77,8 @@ static inline __u32 sl_state_exchange(struct sl_flow *flow, __u32 from, __u32 to
  * The state of @flow as far as it is decided; ends a HOLD past its deadline (rule 3).
  * @ret_expired: this call has ended it
  */
-static inline __u32 sl_state_settle(struct sl_flow *flow, struct sl_flow *first, __u64 now_ns,
-				    int *ret_expired)
+SL_INLINE __u32 sl_state_settle(struct sl_flow *flow, struct sl_flow *first, __u64 now_ns,
+				int *ret_expired)
 {
 	__u32 word = SL_READ(flow->state), leading, seen;
 
@@ -104,8 +103,7 @@ static inline __u32 sl_state_settle(struct sl_flow *flow, struct sl_flow *first,
 }
 
 /* From @from to the HOLD @word. Return: 1, or 0 and nothing has changed. */
-static inline int sl_hold_enter(struct sl_flow *first, struct sl_flow *second, __u32 from,
-				__u32 word)
+SL_INLINE int sl_hold_enter(struct sl_flow *first, struct sl_flow *second, __u32 from, __u32 word)
 {
 	if (sl_state_exchange(first, from, word) != from)
 		return 0;
@@ -119,8 +117,8 @@ static inline int sl_hold_enter(struct sl_flow *first, struct sl_flow *second, _
  * Ends the HOLD @word with @outcome. Return: 1; or 0 if it has ended before, and then the second
  * direction has what the first one has.
  */
-static inline int sl_hold_decide(struct sl_flow *first, struct sl_flow *second, __u32 word,
-				 __u32 outcome)
+SL_INLINE int sl_hold_decide(struct sl_flow *first, struct sl_flow *second, __u32 word,
+			     __u32 outcome)
 {
 	__u32 seen = sl_state_exchange(first, word, outcome);
 
@@ -131,7 +129,7 @@ static inline int sl_hold_decide(struct sl_flow *first, struct sl_flow *second, 
 }
 
 /* ACTIVE -> CLOSED. Return: 1 if this call has done it; 0 also in a HOLD, where one asks again. */
-static inline int sl_close(struct sl_flow *first, struct sl_flow *second)
+SL_INLINE int sl_close(struct sl_flow *first, struct sl_flow *second)
 {
 	__u32 word;
 
@@ -152,7 +150,7 @@ static inline int sl_close(struct sl_flow *first, struct sl_flow *second)
 /* Attempts; each failure is another CPU's success on the same flow. */
 #define SL_PUBLISH_TRIES 16
 
-static inline __u32 sl_end_seq_barrier(struct sl_flow *flow)
+SL_INLINE __u32 sl_end_seq_barrier(struct sl_flow *flow)
 {
 	return __sync_fetch_and_add(&flow->end_seq, 0);
 }
@@ -163,7 +161,7 @@ static inline __u32 sl_end_seq_barrier(struct sl_flow *flow)
  *
  * Return: 1; or 0 after too many attempts: then the packet must not pass.
  */
-static inline int sl_end_seq_publish(struct sl_flow *flow, __u32 end, __u32 *ret_before)
+SL_INLINE int sl_end_seq_publish(struct sl_flow *flow, __u32 end, __u32 *ret_before)
 {
 	__u32 seen = SL_READ(flow->end_seq);
 
@@ -183,7 +181,7 @@ static inline int sl_end_seq_publish(struct sl_flow *flow, __u32 end, __u32 *ret
 /* There is no atomic operation on a byte: it is done on the word that it stands in. */
 typedef __u32 __attribute__((may_alias)) sl_word_of_marks;
 
-static inline void sl_mark(struct sl_flow *flow, __u8 marks)
+SL_INLINE void sl_mark(struct sl_flow *flow, __u8 marks)
 {
 	const union {
 		struct {
@@ -197,7 +195,7 @@ static inline void sl_mark(struct sl_flow *flow, __u8 marks)
 }
 
 /* The first packet that a hook ever sees says where the flow stands. */
-static inline void sl_first_seen(struct sl_flow *flow, const struct sl_segment *segment)
+SL_INLINE void sl_first_seen(struct sl_flow *flow, const struct sl_segment *segment)
 {
 	__sync_val_compare_and_swap(&flow->end_seq, 0, segment->end);
 	SL_WRITE(flow->ack, segment->ack);
@@ -207,7 +205,7 @@ static inline void sl_first_seen(struct sl_flow *flow, const struct sl_segment *
 /* ---- what a segment tells -------------------------------------------------------------------- */
 
 /* Bytes of this flow that its receiver lets come, as the @other direction has told. */
-static inline __u32 sl_window_end(const struct sl_flow *other)
+SL_INLINE __u32 sl_window_end(const struct sl_flow *other)
 {
 	__u32 window = (__u32)SL_READ(other->window) << (other->wscale & 15);
 
@@ -218,18 +216,18 @@ static inline __u32 sl_window_end(const struct sl_flow *other)
  * A segment that leaves no hole is one that continues what has passed, or repeats it: a blind
  * attacker does not meet that. One that leaves a hole must fit in the window (RFC 9293 s3.10.7.4).
  */
-static inline int sl_leaves_hole(const struct sl_segment *segment, __u32 end_seq)
+SL_INLINE int sl_leaves_hole(const struct sl_segment *segment, __u32 end_seq)
 {
 	return sl_after(segment->seq, end_seq);
 }
 
 /* Its sender knows the very edge of the stream: its acknowledgment and clock are believed. */
-static inline int sl_is_on_edge(const struct sl_segment *segment, __u32 end_seq)
+SL_INLINE int sl_is_on_edge(const struct sl_segment *segment, __u32 end_seq)
 {
 	return !sl_after(segment->seq, end_seq) && !sl_after(end_seq, segment->end);
 }
 
-static inline void sl_record(struct sl_flow *flow, const struct sl_segment *segment)
+SL_INLINE void sl_record(struct sl_flow *flow, const struct sl_segment *segment)
 {
 	if (segment->flags & SL_S_ACK) {
 		if (sl_after(segment->ack, SL_READ(flow->ack)))
@@ -250,19 +248,19 @@ static inline void sl_record(struct sl_flow *flow, const struct sl_segment *segm
  * RFC 5961 s3.2: a reset counts at exactly the number that its receiver expects. That is where the
  * flow ends or, while bytes are on their way, what the receiver has acknowledged last.
  */
-static inline int sl_rst_is_exact(__u32 seq, __u32 end_seq, const struct sl_flow *other)
+SL_INLINE int sl_rst_is_exact(__u32 seq, __u32 end_seq, const struct sl_flow *other)
 {
 	return seq == end_seq || seq == SL_READ(other->ack) + other->ack_delta;
 }
 
 /* The end of a stream is where nothing has passed behind it. @end_seq: before this segment */
-static inline int sl_fin_is_last(const struct sl_segment *segment, __u32 end_seq)
+SL_INLINE int sl_fin_is_last(const struct sl_segment *segment, __u32 end_seq)
 {
 	return !sl_after(end_seq, segment->end);
 }
 
 /* Payload up to @end_seq that had not passed before: holes count when they are made. */
-static inline __u32 sl_advance(const struct sl_segment *segment, __u32 end_seq)
+SL_INLINE __u32 sl_advance(const struct sl_segment *segment, __u32 end_seq)
 {
 	if (!sl_after(segment->end, end_seq))
 		return 0;
@@ -270,55 +268,7 @@ static inline __u32 sl_advance(const struct sl_segment *segment, __u32 end_seq)
 }
 
 /* All that @flow has let through is acknowledged by the @other direction. */
-static inline int sl_is_acked(const struct sl_flow *flow, const struct sl_flow *other)
+SL_INLINE int sl_is_acked(const struct sl_flow *flow, const struct sl_flow *other)
 {
 	return SL_READ(other->ack) + other->ack_delta == SL_READ(flow->end_seq);
-}
-
-/* ---- the translation: rule 4 ----------------------------------------------------------------- */
-
-/* Packets with @key come in on the leg that those of the peer go out on. */
-static inline void sl_peer_set(struct sl_peer *peer, const struct sl_key6 *key)
-{
-	__builtin_memcpy(peer->saddr, key->daddr, sizeof(peer->saddr));
-	__builtin_memcpy(peer->daddr, key->saddr, sizeof(peer->daddr));
-	peer->sport = key->dport;
-	peer->dport = key->sport;
-}
-
-static inline __u8 sl_translation_flags(const struct sl_ctl_leg *in, const struct sl_ctl_leg *out,
-					__u32 is_ipv6)
-{
-	__u8 flags = out->flags & (SL_F_NEIGH | SL_F_TO_LOCAL);
-
-	if (is_ipv6)
-		flags |= SL_F_IPV6_OUT;
-	if (in->options & out->options & SL_O_TIMESTAMPS)
-		flags |= SL_F_TIMESTAMPS;
-	if (in->options & ~out->options & SL_O_TIMESTAMPS)
-		flags |= SL_F_STRIP_TS;
-	if (in->options & ~out->options & SL_O_SACK)
-		flags |= SL_F_STRIP_SACK;
-	if ((in->options ^ out->options) & SL_O_ECN)
-		flags |= SL_F_CLEAR_ECN;
-	return flags;
-}
-
-/*
- * The packets of @flow come in on @in and go out on @out. The numbers of both legs stand where the
- * same byte has been taken from one and written to the other.
- * @tsval, @other_tsval: the latest of the far ends of @in and @out
- */
-static inline void sl_translation_set(struct sl_flow *flow, const struct sl_ctl_leg *in,
-				      const struct sl_ctl_leg *out, __u32 other_tsval,
-				      __u32 is_ipv6)
-{
-	flow->seq_delta = out->snd_nxt - in->rcv_nxt;
-	flow->ack_delta = out->rcv_nxt - in->snd_nxt;
-	flow->tsval_delta = out->ts_clock - SL_READ(flow->tsval);
-	flow->tsecr_delta = other_tsval - in->ts_clock;
-	flow->oif = out->oif;
-	flow->wscale = in->send_wscale;
-	flow->window_shift = (__s8)(in->send_wscale - out->recv_wscale);
-	flow->flags = sl_translation_flags(in, out, is_ipv6);
 }

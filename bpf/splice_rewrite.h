@@ -5,6 +5,7 @@
  * headers in the packet that the caller has found to be whole.
  */
 #pragma once
+#include "bpf/splice_inline.h"
 #include "sluice/flow.h"
 
 #include <linux/in.h>
@@ -24,7 +25,7 @@
  * A sum is one of 16-bit words as they stand in memory (RFC 1071), in 64 bits, carries not folded.
  */
 
-static inline __u16 sl_sum_fold(__u64 sum)
+SL_INLINE __u16 sl_sum_fold(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -34,23 +35,23 @@ static inline __u16 sl_sum_fold(__u64 sum)
 }
 
 /* What a change adds (RFC 1624, equation 3). */
-static inline __u64 sl_sum_change32(__be32 old, __be32 new_)
+SL_INLINE __u64 sl_sum_change32(__be32 old, __be32 new_)
 {
 	return (__u64)(__u32)~old + new_;
 }
 
-static inline __u64 sl_sum_change16(__be16 old, __be16 new_)
+SL_INLINE __u64 sl_sum_change16(__be16 old, __be16 new_)
 {
 	return (__u64)(__u16)~old + new_;
 }
 
 /* A byte is the upper half of its word at an even offset, and the lower at an odd one. */
-static inline __u16 sl_word_of_byte(__u32 offset, __u8 byte)
+SL_INLINE __u16 sl_word_of_byte(__u32 offset, __u8 byte)
 {
 	return SL_SWAP16((__u16)(offset & 1 ? byte : byte << 8));
 }
 
-static inline __u64 sl_sum_words(const __be32 *words, __u32 n)
+SL_INLINE __u64 sl_sum_words(const __be32 *words, __u32 n)
 {
 	__u64 sum = 0;
 
@@ -60,7 +61,7 @@ static inline __u64 sl_sum_words(const __be32 *words, __u32 n)
 }
 
 /* Of the pseudo header; @length is of TCP header and payload. */
-static inline __u64 sl_sum_pseudo(const __be32 *addresses, __u32 n_words, __u32 length)
+SL_INLINE __u64 sl_sum_pseudo(const __be32 *addresses, __u32 n_words, __u32 length)
 {
 	return sl_sum_words(addresses, n_words) + SL_SWAP32(length) + SL_SWAP32(IPPROTO_TCP);
 }
@@ -98,12 +99,12 @@ struct sl_options {
 	__u32 ack_delta, tsval_delta, tsecr_delta;
 };
 
-static inline __u8 sl_options_get(const struct sl_options *o, __u32 at)
+SL_INLINE __u8 sl_options_get(const struct sl_options *o, __u32 at)
 {
 	return o->bytes[at & 63];
 }
 
-static inline void sl_options_set(struct sl_options *o, __u32 at, __u8 byte)
+SL_INLINE void sl_options_set(struct sl_options *o, __u32 at, __u8 byte)
 {
 	o->sum +=
 	    sl_sum_change16(sl_word_of_byte(at, o->bytes[at & 63]), sl_word_of_byte(at, byte));
@@ -111,13 +112,13 @@ static inline void sl_options_set(struct sl_options *o, __u32 at, __u8 byte)
 	o->is_changed = 1;
 }
 
-static inline __u32 sl_options_get32(const struct sl_options *o, __u32 at)
+SL_INLINE __u32 sl_options_get32(const struct sl_options *o, __u32 at)
 {
 	return (__u32)sl_options_get(o, at) << 24 | (__u32)sl_options_get(o, at + 1) << 16 |
 	       (__u32)sl_options_get(o, at + 2) << 8 | sl_options_get(o, at + 3);
 }
 
-static inline void sl_options_add32(struct sl_options *o, __u32 at, __u32 delta)
+SL_INLINE void sl_options_add32(struct sl_options *o, __u32 at, __u32 delta)
 {
 	__u32 value = sl_options_get32(o, at) + delta;
 
@@ -127,14 +128,14 @@ static inline void sl_options_add32(struct sl_options *o, __u32 at, __u32 delta)
 	sl_options_set(o, at + 3, (__u8)value);
 }
 
-static inline void sl_options_blank(struct sl_options *o, __u32 at, __u32 size)
+SL_INLINE void sl_options_blank(struct sl_options *o, __u32 at, __u32 size)
 {
 	for (__u32 i = 0; i < SL_OPTIONS_MAX && i < size; i++)
 		sl_options_set(o, at + i, SL_OPTION_NOP);
 }
 
 /* RFC 7323 s3.2: TSecr counts in segments with ACK only, and zero says that there is none. */
-static inline void sl_options_timestamps(struct sl_options *o, __u32 at)
+SL_INLINE void sl_options_timestamps(struct sl_options *o, __u32 at)
 {
 	o->tsval = sl_options_get32(o, at + 2);
 	o->has_tsval = 1;
@@ -148,7 +149,7 @@ static inline void sl_options_timestamps(struct sl_options *o, __u32 at)
 }
 
 /* RFC 2018 s3: edges are sequence numbers of what the other direction sends. */
-static inline void sl_options_sack(struct sl_options *o, __u32 at, __u32 size)
+SL_INLINE void sl_options_sack(struct sl_options *o, __u32 at, __u32 size)
 {
 	if (o->flags & SL_F_STRIP_SACK) {
 		sl_options_blank(o, at, size);
@@ -162,7 +163,7 @@ static inline void sl_options_sack(struct sl_options *o, __u32 at, __u32 size)
  * What neither leg has negotiated with us does not pass on to the other: a stack between the two
  * would not have handed it on either. A signature covers what is about to change.
  */
-static inline void sl_options_one(struct sl_options *o, __u32 at, __u8 kind, __u32 size)
+SL_INLINE void sl_options_one(struct sl_options *o, __u32 at, __u8 kind, __u32 size)
 {
 	if (kind == SL_OPTION_TIMESTAMPS && size == 10)
 		sl_options_timestamps(o, at);
@@ -175,7 +176,7 @@ static inline void sl_options_one(struct sl_options *o, __u32 at, __u8 kind, __u
 }
 
 /* Takes one option, and goes on to the next. Return: 0, or 1 at the end of all. */
-static inline int sl_options_step(struct sl_options *o)
+SL_INLINE int sl_options_step(struct sl_options *o)
 {
 	__u32 at = o->at, size;
 	__u8 kind;
@@ -199,8 +200,8 @@ static inline int sl_options_step(struct sl_options *o)
 	return 0;
 }
 
-static inline void sl_options_begin(struct sl_options *o, const struct sl_flow *flow, __u32 length,
-				    __u8 has_ack)
+SL_INLINE void sl_options_begin(struct sl_options *o, const struct sl_flow *flow, __u32 length,
+				__u8 has_ack)
 {
 	o->length = length;
 	o->has_ack = has_ack;
@@ -211,8 +212,7 @@ static inline void sl_options_begin(struct sl_options *o, const struct sl_flow *
 }
 
 /* The usual layout in its place in the packet; @words are SL_PLAIN_OPTIONS_SIZE bytes. */
-static inline __u64 sl_rewrite_plain_options(__be32 *words, const struct sl_flow *flow,
-					     __u8 has_ack)
+SL_INLINE __u64 sl_rewrite_plain_options(__be32 *words, const struct sl_flow *flow, __u8 has_ack)
 {
 	__be32 tsval = SL_SWAP32(SL_SWAP32(words[1]) + flow->tsval_delta);
 	__u64 sum = sl_sum_change32(words[1], tsval);
@@ -230,7 +230,7 @@ static inline __u64 sl_rewrite_plain_options(__be32 *words, const struct sl_flow
 /* ---- TCP header ------------------------------------------------------------------------------ */
 
 /* RFC 7323 s2.3: never a larger window than was announced, so shifts to the right round down. */
-static inline __u32 sl_window_shift(__u32 window, __s8 shift)
+SL_INLINE __u32 sl_window_shift(__u32 window, __s8 shift)
 {
 	if (shift < 0)
 		return window >> (-shift & 15);
@@ -239,7 +239,7 @@ static inline __u32 sl_window_shift(__u32 window, __s8 shift)
 }
 
 /* Window and flags share a word: RFC 7323 s2.2, the window of a SYN is never scaled. */
-static inline __be32 sl_flags_and_window(__be32 word, const struct sl_flow *flow)
+SL_INLINE __be32 sl_flags_and_window(__be32 word, const struct sl_flow *flow)
 {
 	__u32 host = SL_SWAP32(word);
 
@@ -252,7 +252,7 @@ static inline __be32 sl_flags_and_window(__be32 word, const struct sl_flow *flow
 }
 
 /* All but options, checksum and payload. Return: the sum of the changes. */
-static inline __u64 sl_rewrite_tcp(struct tcphdr *tcp, const struct sl_flow *flow)
+SL_INLINE __u64 sl_rewrite_tcp(struct tcphdr *tcp, const struct sl_flow *flow)
 {
 	union tcp_word_hdr *header = (union tcp_word_hdr *)tcp;
 	__be32 seq = SL_SWAP32(SL_SWAP32(tcp->seq) + flow->seq_delta);
@@ -281,7 +281,7 @@ static inline __u64 sl_rewrite_tcp(struct tcphdr *tcp, const struct sl_flow *flo
 #define SL_ECN_MASK 0x3u /* RFC 3168 s5: the lower bits of the former TOS, or traffic class */
 
 /* Return: the sum of the changes to the pseudo header. There are no options. */
-static inline __u64 sl_rewrite_ipv4(struct iphdr *ip, const struct sl_flow *flow)
+SL_INLINE __u64 sl_rewrite_ipv4(struct iphdr *ip, const struct sl_flow *flow)
 {
 	__be32 saddr, daddr;
 	__u64 sum;
@@ -299,7 +299,7 @@ static inline __u64 sl_rewrite_ipv4(struct iphdr *ip, const struct sl_flow *flow
 	return sum;
 }
 
-static inline __u64 sl_rewrite_address6(__be32 *address, const __u8 *new_)
+SL_INLINE __u64 sl_rewrite_address6(__be32 *address, const __u8 *new_)
 {
 	__be32 words[4];
 	__u64 sum = 0;
@@ -313,8 +313,7 @@ static inline __u64 sl_rewrite_address6(__be32 *address, const __u8 *new_)
 }
 
 /* Likewise; @ret_first: the sum of the changes to the words before the addresses. */
-static inline __u64 sl_rewrite_ipv6(struct ipv6hdr *ip, const struct sl_flow *flow,
-				    __u64 *ret_first)
+SL_INLINE __u64 sl_rewrite_ipv6(struct ipv6hdr *ip, const struct sl_flow *flow, __u64 *ret_first)
 {
 	__be32 *words = (__be32 *)ip;
 	__be32 old[2] = {words[0], words[1]};
