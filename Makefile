@@ -69,6 +69,7 @@ endif
 UNIT_BINS := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRCS))
 TEST_CPPFLAGS := -Itests -I. -DSLUICE_SOURCE_DIR='"$(CURDIR)"'
 TEST_LIB_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tests/lib/*.c)))
+$(B)/obj/tests/lib/%.o: CPPFLAGS += $(TEST_CPPFLAGS)
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRCS))
 

@@ -51,7 +51,7 @@ SL_INLINE __u16 sl_word_of_byte(__u32 offset, __u8 byte)
 	return SL_SWAP16((__u16)(offset & 1 ? byte : byte << 8));
 }
 
-SL_INLINE __u64 sl_sum_words(const __be32 *words, __u32 n)
+SL_INLINE __u64 sl_sum_words(const sl_be32 *words, __u32 n)
 {
 	__u64 sum = 0;
 
@@ -61,7 +61,7 @@ SL_INLINE __u64 sl_sum_words(const __be32 *words, __u32 n)
 }
 
 /* Of the pseudo header; @length is of TCP header and payload. */
-SL_INLINE __u64 sl_sum_pseudo(const __be32 *addresses, __u32 n_words, __u32 length)
+SL_INLINE __u64 sl_sum_pseudo(const sl_be32 *addresses, __u32 n_words, __u32 length)
 {
 	return sl_sum_words(addresses, n_words) + SL_SWAP32(length) + SL_SWAP32(IPPROTO_TCP);
 }
@@ -212,7 +212,7 @@ SL_INLINE void sl_options_begin(struct sl_options *o, const struct sl_flow *flow
 }
 
 /* The usual layout in its place in the packet; @words are SL_PLAIN_OPTIONS_SIZE bytes. */
-SL_INLINE __u64 sl_rewrite_plain_options(__be32 *words, const struct sl_flow *flow, __u8 has_ack)
+SL_INLINE __u64 sl_rewrite_plain_options(sl_be32 *words, const struct sl_flow *flow, __u8 has_ack)
 {
 	__be32 tsval = SL_SWAP32(SL_SWAP32(words[1]) + flow->tsval_delta);
 	__u64 sum = sl_sum_change32(words[1], tsval);
@@ -254,9 +254,9 @@ SL_INLINE __be32 sl_flags_and_window(__be32 word, const struct sl_flow *flow)
 /* All but options, checksum and payload. Return: the sum of the changes. */
 SL_INLINE __u64 sl_rewrite_tcp(struct tcphdr *tcp, const struct sl_flow *flow)
 {
-	union tcp_word_hdr *header = (union tcp_word_hdr *)tcp;
+	sl_be32 *words = (sl_be32 *)tcp;
 	__be32 seq = SL_SWAP32(SL_SWAP32(tcp->seq) + flow->seq_delta);
-	__be32 rest = sl_flags_and_window(header->words[3], flow);
+	__be32 rest = sl_flags_and_window(words[3], flow);
 	__u64 sum;
 
 	sum = sl_sum_change16(tcp->source, flow->peer.sport) +
@@ -271,8 +271,8 @@ SL_INLINE __u64 sl_rewrite_tcp(struct tcphdr *tcp, const struct sl_flow *flow)
 		sum += sl_sum_change32(tcp->ack_seq, ack);
 		tcp->ack_seq = ack;
 	}
-	sum += sl_sum_change32(header->words[3], rest);
-	header->words[3] = rest;
+	sum += sl_sum_change32(words[3], rest);
+	words[3] = rest;
 	return sum;
 }
 
@@ -295,11 +295,11 @@ SL_INLINE __u64 sl_rewrite_ipv4(struct iphdr *ip, const struct sl_flow *flow)
 	if (flow->flags & SL_F_CLEAR_ECN)
 		ip->tos &= (__u8)~SL_ECN_MASK;
 	ip->check = 0;
-	ip->check = (__u16)~sl_sum_fold(sl_sum_words((const __be32 *)ip, 5));
+	ip->check = (__u16)~sl_sum_fold(sl_sum_words((const sl_be32 *)ip, 5));
 	return sum;
 }
 
-SL_INLINE __u64 sl_rewrite_address6(__be32 *address, const __u8 *new_)
+SL_INLINE __u64 sl_rewrite_address6(sl_be32 *address, const __u8 *new_)
 {
 	__be32 words[4];
 	__u64 sum = 0;
@@ -315,7 +315,7 @@ SL_INLINE __u64 sl_rewrite_address6(__be32 *address, const __u8 *new_)
 /* Likewise; @ret_first: the sum of the changes to the words before the addresses. */
 SL_INLINE __u64 sl_rewrite_ipv6(struct ipv6hdr *ip, const struct sl_flow *flow, __u64 *ret_first)
 {
-	__be32 *words = (__be32 *)ip;
+	sl_be32 *words = (sl_be32 *)ip;
 	__be32 old[2] = {words[0], words[1]};
 
 	ip->hop_limit--;

@@ -530,7 +530,7 @@ static __always_inline struct sl_flow *find_ipv6(struct __sk_buff *skb, struct s
 	    bpf_skb_load_bytes(skb, p->l4, tcp, sizeof(*tcp)))
 		return NULL;
 	p->length = end - p->l4;
-	p->pseudo = sl_sum_fold(sl_sum_pseudo((const __be32 *)&key, 8, p->length));
+	p->pseudo = sl_sum_fold(sl_sum_pseudo((const sl_be32 *)&key, 8, p->length));
 	key.sport = tcp->source;
 	key.dport = tcp->dest;
 	return bpf_map_lookup_elem(&flows6, &key);
