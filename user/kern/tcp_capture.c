@@ -56,6 +56,8 @@ static int read_info(int fd, struct tcp_capture *capture)
 	if (info.tcpi_state != ESTABLISHED)
 		return -ENOTCONN;
 	capture->send_mss = (uint16_t)MIN(info.tcpi_snd_mss, (uint32_t)UINT16_MAX);
+	capture->recv_mss = (uint16_t)MIN(info.tcpi_advmss, (uint32_t)UINT16_MAX);
+	capture->path_mtu = info.tcpi_pmtu;
 	if (info.tcpi_options & TCPI_OPT_TIMESTAMPS)
 		capture->options |= SL_O_TIMESTAMPS;
 	if (info.tcpi_options & TCPI_OPT_SACK)
@@ -121,12 +123,26 @@ int tcp_capture_begin(int fd, bool *ret_was_reusable, struct tcp_capture *ret_ca
 	return 0;
 }
 
-int tcp_capture_end(int fd, bool was_reusable)
+static int leave(int fd, int how, bool was_reusable)
 {
-	/* TCP_REPAIR_OFF would send a window probe. */
-	int error = set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+	int error = set_int(fd, IPPROTO_TCP, TCP_REPAIR, how);
 
 	if (error == 0 && was_reusable)
 		error = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	return error;
+}
+
+int tcp_capture_ask(int fd)
+{
+	uint32_t was_reusable;
+	int error = get_u32(fd, SOL_SOCKET, SO_REUSEADDR, &was_reusable);
+
+	if (error == 0)
+		error = set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	return error < 0 ? error : leave(fd, TCP_REPAIR_OFF, was_reusable != 0);
+}
+
+int tcp_capture_end(int fd, bool was_reusable)
+{
+	return leave(fd, TCP_REPAIR_OFF_NO_WP, was_reusable);
 }

@@ -20,6 +20,8 @@ struct tcp_capture {
 	uint32_t snd_nxt;  /* behind the last byte written, sent or not */
 	uint32_t ts_clock; /* what a segment sent now would carry as TSval; 0 without the option */
 	uint16_t send_mss; /* bytes of payload in a segment that we send, options not counted */
+	uint16_t recv_mss; /* that we told the peer: its segments with their options, less 20 */
+	uint32_t path_mtu; /* towards the peer: of what we send */
 	uint8_t send_wscale, recv_wscale; /* the peer's, ours; 0 without the option */
 	uint8_t options;                  /* SL_O_ */
 };
@@ -47,5 +49,12 @@ static inline bool tcp_backlog_is_empty(const struct tcp_backlog *backlog)
  * something is under way (struct tcp_backlog), another -errno of the calls.
  */
 int tcp_capture_begin(int fd, bool *ret_was_reusable, struct tcp_capture *ret_capture);
+/**
+ * tcp_capture_ask() - have the peer's kernel acknowledge at once what it has received, without
+ * waiting for its program's answer: by the window probe that leaving repair sends
+ *
+ * The peer answers one such segment in 500 ms (tcp_invalid_ratelimit). Return: 0 or -errno.
+ */
+int tcp_capture_ask(int fd);
 /** tcp_capture_end() - leave repair without a window probe. Return: 0 or -errno */
 int tcp_capture_end(int fd, bool was_reusable);

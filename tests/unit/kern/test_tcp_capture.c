@@ -119,6 +119,8 @@ static void assert_ends_agree(const char *address)
 	assert_int_equal(first[1].send_wscale, first[0].recv_wscale);
 	assert_int_equal(first[0].options, first[1].options);
 	assert_true(first[0].send_mss >= 536);
+	assert_true(first[0].recv_mss >= first[1].send_mss);
+	assert_true(first[0].path_mtu >= first[0].send_mss + 40u);
 
 	/* It goes on as if nothing had been. */
 	send_all(&pair, 0, 1000);
@@ -281,6 +283,43 @@ static void end__restores_reuse_of_the_address(void **state)
 	}
 }
 
+/* The peer's kernel delays its acknowledgement, for a program that may answer; asked, it does not.
+ */
+static void ask__gets_an_acknowledgement(void **state)
+{
+	struct pair pair;
+	struct tcp_backlog backlog;
+
+	pair_open(&pair, "127.0.0.1:0");
+	/* It delays only once there has been a conversation. */
+	for (int i = 0; i < 20; i++) {
+		send_all(&pair, 0, 10);
+		send_all(&pair, 1, 10);
+	}
+	assert_int_equal(send(pair.fds[0], "x", 1, 0), 1);
+	await_readable(pair.fds[1]);
+	assert_int_equal(tcp_capture_ask(pair.fds[0]), 0);
+	await_acks(&pair);
+	assert_int_equal(tcp_backlog_read(pair.fds[0], &backlog), 0);
+	assert_int_equal(backlog.unacked, 0);
+	assert_int_equal(recv(pair.fds[1], (char[1]){0}, 1, 0), 1);
+	send_all(&pair, 0, 10);
+	send_all(&pair, 1, 10);
+	pair_close(&pair);
+}
+
+static void ask__keeps_reuse_of_the_address(void **state)
+{
+	struct pair pair;
+
+	pair_open(&pair, "127.0.0.1:0");
+	set_int(pair.fds[0], SOL_SOCKET, SO_REUSEADDR, 1);
+	assert_int_equal(tcp_capture_ask(pair.fds[0]), 0);
+	assert_true(is_reusable(pair.fds[0]));
+	assert_true(tcp_capture_ask(-1) < 0);
+	pair_close(&pair);
+}
+
 /* After it the peer has seen neither FIN nor RST: only its next byte meets nobody, and so an RST.
  */
 static void close__in_repair_tells_the_peer_nothing(void **state)
@@ -313,6 +352,8 @@ int main(void)
 	    cmocka_unit_test(begin__refuses_an_end),
 	    cmocka_unit_test(begin__refuses_what_is_no_tcp_socket),
 	    cmocka_unit_test(end__restores_reuse_of_the_address),
+	    cmocka_unit_test(ask__gets_an_acknowledgement),
+	    cmocka_unit_test(ask__keeps_reuse_of_the_address),
 	    cmocka_unit_test(close__in_repair_tells_the_peer_nothing),
 	};
 
