@@ -26,6 +26,12 @@ struct config_listener {
 	uint32_t backlog;
 };
 
+/* Whether a path through the kernel is taken. */
+enum config_kernel {
+	CONFIG_KERNEL_AUTO,
+	CONFIG_KERNEL_OFF,
+};
+
 enum config_balance {
 	CONFIG_BALANCE_ROUND_ROBIN,
 	CONFIG_BALANCE_LEAST_CONN,
@@ -167,9 +173,10 @@ struct config_route {
 	char **rewrite; /* none, or FROM and TO, and NULL */
 	size_t n_rewrite;
 	struct regex *rewrite_regex; /* FROM is "~REGEX"; else NULL */
-	uint64_t tunnel_timeout_ms;  /* idle in both directions; 0 = never */
-	uint64_t max_duration_ms;    /* from open on; 0 = no limit */
-	uint64_t max_frame_bytes;    /* payload; 0 = no limit (PROXY only) */
+	enum config_kernel splice;
+	uint64_t tunnel_timeout_ms; /* idle in both directions; 0 = never */
+	uint64_t max_duration_ms;   /* from open on; 0 = no limit */
+	uint64_t max_frame_bytes;   /* payload; 0 = no limit (PROXY only) */
 	uint64_t max_message_bytes;
 };
 
@@ -190,6 +197,10 @@ struct config {
 		struct address *addresses; /* of the HTTP listener; none = off */
 		size_t n_addresses;
 	} admin;
+	struct {
+		enum config_kernel splice;
+		char *pins; /* directory */
+	} kernel;
 	struct {
 		enum log_level level;
 		enum log_format format;

@@ -36,6 +36,12 @@ static const char *const log_formats[] = {
     NULL,
 };
 
+static const char *const kernel_paths[] = {
+    [CONFIG_KERNEL_AUTO] = "auto",
+    [CONFIG_KERNEL_OFF] = "off",
+    NULL,
+};
+
 static const char *const balances[] = {
     [CONFIG_BALANCE_ROUND_ROBIN] = "round_robin",
     [CONFIG_BALANCE_LEAST_CONN] = "least_conn",
@@ -103,6 +109,30 @@ static const struct config_key admin_keys[] = {
 	.help = "Addresses for HTTP requests about the daemon, IPv4, IPv6 or unix:/path: "
 		"/metrics, /healthz, /readyz, /api/v1. Nothing can be changed there, but there is "
 		"no access control either. By default there are none.",
+    },
+};
+
+static const struct config_key kernel_keys[] = {
+    {
+	.name = "splice",
+	.type = CONFIG_WORD,
+	.fallback = "auto",
+	.words = kernel_paths,
+	FIELD(struct config, kernel.splice),
+	.help = "Whether the kernel moves the packets of connections that allow it. With auto it "
+		"does if sluice-loader has loaded the programs before the start; if not, all "
+		"connections stay on the relay.",
+    },
+    {
+	.name = "pins",
+	.type = CONFIG_TEXT,
+	.fallback = "/sys/fs/bpf/sluice",
+	.min = 1,
+	.max = 107,
+	.is_valid = config_is_path,
+	.expected = "an absolute path",
+	FIELD(struct config, kernel.pins),
+	.help = "Directory in which sluice-loader has pinned the programs and maps.",
     },
 };
 
@@ -723,6 +753,16 @@ static const struct config_key route_keys[] = {
 		"for a $. The query stays.",
     },
     {
+	.name = "splice",
+	.type = CONFIG_WORD,
+	.fallback = "auto",
+	.words = kernel_paths,
+	.is_reloadable = true,
+	FIELD(struct config_route, splice),
+	.help = "With off, connections stay on the relay, whatever kernel.splice says. A change "
+		"counts for new connections.",
+    },
+    {
 	.name = "tunnel_timeout",
 	.type = CONFIG_DURATION,
 	.fallback = "1h",
@@ -909,6 +949,7 @@ enum {
 	SECTION_FILE,
 	SECTION_WORKER,
 	SECTION_ADMIN,
+	SECTION_KERNEL,
 	SECTION_LOG,
 	SECTION_LIMITS,
 	SECTION_DRAIN,
@@ -941,6 +982,13 @@ const struct config_section config_sections[N_SECTIONS] = {
 	    .parent = &config_sections[SECTION_FILE],
 	    KEYS(admin_keys),
 	    .help = "How the running process is looked at and told what to do.",
+	},
+    [SECTION_KERNEL] =
+	{
+	    .name = "kernel",
+	    .parent = &config_sections[SECTION_FILE],
+	    KEYS(kernel_keys),
+	    .help = "What the kernel may do for connections once they are open.",
 	},
     [SECTION_LOG] =
 	{

@@ -13,6 +13,7 @@ static const struct {
 	const char *section, *text;
 } frames[] = {
     {"worker", LISTENER "worker { %s }"},
+    {"kernel", LISTENER "kernel { %s }"},
     {"admin", LISTENER "admin { %s }"},
     {"log", LISTENER "log { %s }"},
     {"limits", LISTENER "limits { %s }"},
