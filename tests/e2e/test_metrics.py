@@ -16,6 +16,7 @@ NAMES = {
     "sluice_refused_total",
     "sluice_closed_total",
     "sluice_handshake_seconds",
+    "sluice_promotions_total",
     "sluice_bytes_total",
     "sluice_frames_total",
     "sluice_endpoint_up",

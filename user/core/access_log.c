@@ -209,7 +209,8 @@ static void put_connection(struct text_writer *w, const struct connection *c)
 	put_number(w, "frames_in", c->frames_in);
 	put_number(w, "frames_out", c->frames_out);
 	put_key(w, "frames_exact");
-	text_put_str(w, "true"); /* userspace sees every byte */
+	/* Userspace has not seen what the kernel moved. */
+	text_put_str(w, c->promotions == 0 ? "true" : "false");
 	put_number_or_null(w, "rtt_us", rtt_us(c));
 }
 

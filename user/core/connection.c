@@ -7,6 +7,7 @@
 #include "core/access_log.h"
 #include "core/generation.h"
 #include "core/handshake.h"
+#include "core/promotion.h"
 #include "core/worker.h"
 #include "proto/ws_handshake.h"
 
@@ -130,6 +131,7 @@ int connection_new(struct worker *worker, const struct config_listener *listener
 	c->listener = listener;
 	c->state = CONNECTION_ACCEPTED;
 	c->reason = SLUICE_REASON_NEW;
+	c->splice_reason = SLUICE_REASON_NOT_LOADED;
 	c->accepted_ns = clock_monotonic_ns();
 	c->active_at = ev_now(worker->loop);
 	copy_source(c, source);
@@ -172,6 +174,14 @@ void connection_open(struct connection *c, enum sluice_path path, enum sluice_re
 		c->worker->shared->follow(c);
 }
 
+void connection_set_path(struct connection *c, enum sluice_path path, enum sluice_reason reason)
+{
+	stat_sub(&c->worker->stats->connections[c->path], 1);
+	c->path = (uint8_t)path;
+	c->reason = (uint8_t)reason;
+	stat_add(&c->worker->stats->connections[path], 1);
+}
+
 void connection_set_error(struct connection *c, int error)
 {
 	if (c->error == 0)
@@ -204,6 +214,7 @@ void connection_end(struct connection *c, int error)
 	connection_set_error(c, error);
 	log_conn(LOG_LEVEL_DEBUG, c->id, "%s: ends while %s", proto_error_info(c->error)->name,
 		 connection_state_name(c->state));
+	promotion_settle(c);
 	/* The log line reads the sockets, so they are closed behind it. */
 	account(c);
 	connection_set_state(c, CONNECTION_CLOSED);
@@ -211,6 +222,7 @@ void connection_end(struct connection *c, int error)
 	ev_timer_stop(c->worker->loop, &c->duration);
 	leg_close(&c->client);
 	leg_close(&c->endpoint_leg);
+	promotion_end(c);
 	hash_table_remove(&c->worker->by_id, &c->by_id);
 	list_remove(&c->link.node);
 	worker_bury(c->worker, c);
@@ -292,6 +304,7 @@ void connection_describe(const struct connection *c, struct connection_info *ret
 	    .frames_in = c->frames_in,
 	    .frames_out = c->frames_out,
 	};
+	promotion_describe(c, ret_info);
 	copy_name(ret_info->listener, c->listener->name);
 	copy_name(ret_info->route, c->route ? c->route->name : NULL);
 	copy_name(ret_info->cluster, c->cluster ? c->cluster->name : NULL);

@@ -26,6 +26,7 @@
 struct connection;
 struct connection_info;
 struct generation;
+struct promotion;
 struct text_writer;
 struct worker;
 
@@ -74,11 +75,12 @@ struct connection {
 	const struct config_cluster *cluster;   /* NULL unless proxied */
 	const struct config_endpoint *endpoint; /* likewise, until one is chosen */
 	struct leg client, endpoint_leg;
-	struct timer timer;   /* the stage's deadline */
-	ev_timer duration;    /* route's max_connection_duration, whatever the stage */
-	uint64_t accepted_ns; /* CLOCK_MONOTONIC */
-	uint64_t opened_ns;   /* 0 = never */
-	ev_tstamp active_at;  /* ev_now() of the last byte in either direction */
+	struct promotion *promotion; /* into the kernel; NULL = none is possible */
+	struct timer timer;          /* the stage's deadline */
+	ev_timer duration;           /* route's max_connection_duration, whatever the stage */
+	uint64_t accepted_ns;        /* CLOCK_MONOTONIC */
+	uint64_t opened_ns;          /* 0 = never */
+	ev_tstamp active_at;         /* ev_now() of the last byte in either direction */
 	union {
 		struct sockaddr sa;
 		struct sockaddr_in in4;
@@ -86,14 +88,15 @@ struct connection {
 	} source;
 	uint64_t frames_in, frames_out; /* of all kinds; kept by the stage while open */
 	uint16_t promotions;
-	uint16_t http_status; /* answered; 0 = none */
-	uint16_t close_code;  /* of the first Close frame, whoever sent it; 0 = none */
-	int error;            /* why it ended: EGW_…, EEND_…, …, or 0 while it lives */
-	uint8_t state;        /* enum connection_state */
-	uint8_t path;         /* enum sluice_path */
-	uint8_t reason;       /* enum sluice_reason: why not the next cheaper path */
-	bool is_over_limit;   /* accepted only to be told 503 */
-	bool is_head_request; /* answers carry no body (RFC 9110 s9.3.2) */
+	uint16_t http_status;  /* answered; 0 = none */
+	uint16_t close_code;   /* of the first Close frame, whoever sent it; 0 = none */
+	int error;             /* why it ended: EGW_…, EEND_…, …, or 0 while it lives */
+	uint8_t state;         /* enum connection_state */
+	uint8_t path;          /* enum sluice_path */
+	uint8_t reason;        /* enum sluice_reason: why not the next cheaper path */
+	uint8_t splice_reason; /* enum sluice_reason: why there is no promotion */
+	bool is_over_limit;    /* accepted only to be told 503 */
+	bool is_head_request;  /* answers carry no body (RFC 9110 s9.3.2) */
 };
 
 /**
@@ -117,6 +120,8 @@ void connection_set_stage(struct connection *c, const struct connection_ops *ops
 			  void (*free_stage)(void *stage));
 /** connection_open() - the 101 has been sent: frames follow on @path */
 void connection_open(struct connection *c, enum sluice_path path, enum sluice_reason reason);
+/** connection_set_path() - of an open one, when it or its reason changes */
+void connection_set_path(struct connection *c, enum sluice_path path, enum sluice_reason reason);
 /** connection_limit_duration() - hold an open one to its route's max_connection_duration, counted
  *  since it was opened; when that, or the route, has changed. One that is over ends from the loop
  */

@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include "core/connection.h"
+#include "core/promotion.h"
 #include "core/worker.h"
 #include "proto/ws_frame.h"
 
@@ -211,6 +212,7 @@ static void relay_on_readable(struct connection *c, struct leg *from)
 		touch(c);
 		if (likely(!from->is_discarding))
 			walk_and_forward(c, from, data, len);
+		promotion_on_relayed(c, connection_other_leg(c, from));
 	} else if (n == 0) {
 		on_eof(c, from);
 	} else if (n != -EAGAIN) {
@@ -435,7 +437,7 @@ void relay_begin(struct connection *c, uint8_t allowed_rsv, struct slice from_cl
 	ws_walker_init(&c->client.walker, true, &limits, allowed_rsv);
 	ws_walker_init(&c->endpoint_leg.walker, false, &limits, allowed_rsv);
 	connection_set_stage(c, &relay_ops, NULL, NULL);
-	connection_open(c, SLUICE_PATH_RELAY, SLUICE_REASON_NOT_LOADED);
+	connection_open(c, SLUICE_PATH_RELAY, promotion_relayed(c));
 	timer_disarm(&c->timer);
 	touch(c);
 	leg_start_reading(&c->client);

@@ -34,6 +34,12 @@ static void merge(stat_t *into, const stat_t *from, size_t n)
 		stat_add(&into[i], stat_get(&from[i]));
 }
 
+void stats_add_promotion(struct stats *s, enum sluice_reason reason, bool is_final, uint64_t ns)
+{
+	stat_add(is_final ? &s->promotions[reason] : &s->promotion_retries, 1);
+	stat_add(&s->promotion_ns, ns);
+}
+
 void stats_merge(struct stats *into, const struct stats *from)
 {
 	merge(&into->accepted, &from->accepted, 1);
@@ -46,6 +52,9 @@ void stats_merge(struct stats *into, const struct stats *from)
 	      SLUICE_PATH_COUNT * STATS_DIRECTIONS * WS_KIND_COUNT);
 	merge(into->handshakes, from->handshakes, STATS_HANDSHAKE_BOUNDS + 1);
 	merge(&into->handshakes_sum_ns, &from->handshakes_sum_ns, 1);
+	merge(into->promotions, from->promotions, SLUICE_REASON_COUNT);
+	merge(&into->promotion_retries, &from->promotion_retries, 1);
+	merge(&into->promotion_ns, &from->promotion_ns, 1);
 	merge(&into->access_log_dropped, &from->access_log_dropped, 1);
 	loop_lag_merge(&into->lag, &from->lag);
 }

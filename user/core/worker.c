@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "core/connection.h"
 #include "core/drain.h"
+#include "core/promoter.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -279,6 +280,8 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	ev_init(&w->accept_pause, resume_accepting);
 	work_item_init(&w->follow_more, follow_slice);
 	ev_init(&w->log_retry, log_retry_cb);
+	if (w->shared->splice && w->shared->splice->is_open)
+		return promoter_new(w, w->shared->splice, &w->promoter);
 	return 0;
 }
 
@@ -318,6 +321,7 @@ void worker_free(struct worker *w)
 		stop_accepting(w);
 		list_for_each_safe (node, &w->drains)
 			drain_free(container_of(node, struct drain, node));
+		promoter_free(w->promoter);
 		work_queues_done(&w->work);
 		loop_clock_done(&w->clock);
 		ev_loop_destroy(w->loop);

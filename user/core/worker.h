@@ -25,6 +25,8 @@
 
 struct connection;
 struct drain_plan;
+struct promoter;
+struct splice;
 
 /* What all workers of a process share; set up before the first one starts. */
 struct worker_shared {
@@ -33,6 +35,7 @@ struct worker_shared {
 	_Atomic uint64_t max_connections;      /* these two change by a reload */
 	_Atomic uint64_t message_memory_bytes; /* a worker's share, see worker_take_memory() */
 	unsigned int n_workers;
+	struct splice *splice; /* NULL, as not open: nothing leaves the relay */
 	handshake_handler *on_request;
 	/* Brings a connection to its worker's new generation, if it can go there. */
 	void (*follow)(struct connection *c);
@@ -64,7 +67,8 @@ struct worker {
 	struct conn_id_source *conn_ids;
 	struct conn_id_block conn_id_block;
 	handshake_handler *on_request;
-	struct list drains; /* struct drain, under way */
+	struct list drains;        /* struct drain, under way */
+	struct promoter *promoter; /* NULL = nothing leaves the relay */
 	bool is_stopping;
 
 	/* private to worker.c */

@@ -4,16 +4,28 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-static int connect_from(const struct address *source, const struct address *endpoint, int *ret_fd)
+#define MAXSEG_MAX 32767u /* that TCP_MAXSEG takes */
+
+/* Return: the socket, or -errno. */
+static int open_socket(const struct address *endpoint)
 {
-	_cleanup_close_ int fd =
-	    socket(endpoint->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	static const int on = 1;
+	int fd = socket(endpoint->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
 	/* Fails on unix sockets, which have nothing to delay. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return fd;
+}
+
+static int connect_from(const struct address *source, const struct address *endpoint, int *ret_fd)
+{
+	_cleanup_close_ int fd = open_socket(endpoint);
+	static const int on = 1;
+
+	if (fd < 0)
+		return fd;
 	if (source) {
 		/*
 		 * The port is chosen by connect(2), which knows the other end, so that a port can
@@ -48,4 +60,22 @@ int connector_start(const struct config_cluster *config, _Atomic uint64_t *turn,
 			return error;
 	}
 	return is_bound ? error : connect_from(NULL, endpoint, ret_fd);
+}
+
+int connector_start_from(const struct address *local, uint32_t mss, const struct address *endpoint,
+			 int *ret_fd)
+{
+	_cleanup_close_ int fd = open_socket(endpoint);
+	static const int on = 1;
+
+	if (fd < 0)
+		return fd;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (mss > 0 && mss <= MAXSEG_MAX)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss));
+	if (bind(fd, &local->sa, local->len) < 0 ||
+	    (connect(fd, &endpoint->sa, endpoint->len) < 0 && errno != EINPROGRESS))
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
 }

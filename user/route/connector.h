@@ -20,3 +20,14 @@
  */
 int connector_start(const struct config_cluster *config, _Atomic uint64_t *turn,
 		    const struct address *endpoint, int *ret_fd);
+
+/**
+ * connector_start_from() - likewise, from this address and port, which may be in use for other
+ * endpoints
+ * @mss: the largest segment to announce; 0 = as the kernel does
+ *
+ * Return: 0; -EADDRINUSE if that is in use by another program; -EADDRNOTAVAIL if it is not on this
+ * machine, or in TIME-WAIT; another -errno.
+ */
+int connector_start_from(const struct address *local, uint32_t mss, const struct address *endpoint,
+			 int *ret_fd);

@@ -6,14 +6,15 @@
 #include "base/log.h"
 #include "base/text_writer.h"
 #include "core/connection.h"
+#include "core/promotion.h"
 #include "core/relay.h"
 #include "core/worker.h"
 #include "proto/ws_handshake.h"
 #include "route/cluster.h"
-#include "route/connector.h"
 #include "route/forward.h"
 #include "route/hash_key.h"
 #include "route/routing.h"
+#include "route/upstream.h"
 
 #define TRIES_MAX        8      /* endpoints that one request may be tried on */
 #define INTERIM_MAX      8      /* 1xx responses ahead of the final one */
@@ -87,6 +88,7 @@ static void fail_endpoint(struct connection *c, int error, const char *what)
 static void leave_endpoint(struct connection *c)
 {
 	leg_close(&c->endpoint_leg);
+	promotion_leave_endpoint(c, true);
 	cluster_release(c->endpoint_state);
 	c->endpoint_state = NULL;
 	leg_init(&c->endpoint_leg, c);
@@ -122,8 +124,8 @@ static int start_connect(struct connection *c, struct member *member)
 	int fd = -1, error = endpoint_address(member->endpoint, &address);
 
 	if (error == 0)
-		error =
-		    connector_start(p->cluster->config, &p->cluster->state->source, &address, &fd);
+		error = upstream_connect(c, p->cluster->config, &p->cluster->state->source,
+					 &address, &fd);
 	if (error < 0)
 		return error;
 	leg_open(&c->endpoint_leg, fd);

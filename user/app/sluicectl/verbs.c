@@ -269,6 +269,7 @@ static void print_offload_rows(const json_t *rows)
 	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 1},
 	    {"bytes_in", "BYTES IN", COLUMN_BYTES, 2},
 	    {"bytes_out", "BYTES OUT", COLUMN_BYTES, 2},
+	    {"detail", "DETAIL", COLUMN_TEXT, 3},
 	};
 
 	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());

@@ -39,21 +39,22 @@ void command_show_listeners(struct control_call *call, const struct command_args
 
 void command_show_offload(struct control_call *call, const struct command_args *args)
 {
+	const struct gateway *g = control_call_gateway(call);
+	struct offload_path paths[OFFLOAD_PATHS];
 	json_t *rows = json_array();
 	struct stats stats;
 
-	gateway_stats(control_call_gateway(call), &stats);
+	gateway_stats(g, &stats);
+	offload_list(g, paths);
 	for (size_t i = 0; i < OFFLOAD_PATHS; i++) {
-		const enum sluice_path path = offload_paths[i].path;
+		const enum sluice_path path = paths[i].path;
 
 		json_array_append_new(rows,
-				      json_pack("{s:s, s:b, s:s, s:o, s:o, s:o}", "path",
+				      json_pack("{s:s, s:b, s:s, s:s, s:o, s:o, s:o}", "path",
 						sluice_path_name(path), "available",
-						(int)(offload_paths[i].reason ==
-						      SLUICE_REASON_NONE),
-						"reason",
-						sluice_reason_name(offload_paths[i].reason),
-						"connections",
+						(int)(paths[i].reason == SLUICE_REASON_NONE),
+						"reason", sluice_reason_name(paths[i].reason),
+						"detail", paths[i].detail, "connections",
 						json_u64(stat_get(&stats.connections[path])),
 						"bytes_in",
 						json_u64(stat_get(&stats.bytes[path][STATS_IN])),

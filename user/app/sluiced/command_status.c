@@ -96,12 +96,14 @@ static json_t *listeners_json(const struct listener_set *set)
 	return array;
 }
 
-static json_t *offload_json(void)
+static json_t *offload_json(const struct gateway *g)
 {
+	struct offload_path paths[OFFLOAD_PATHS];
 	json_t *object = json_object();
 
+	offload_list(g, paths);
 	for (size_t i = 0; i < OFFLOAD_PATHS; i++) {
-		const struct offload_path *o = &offload_paths[i];
+		const struct offload_path *o = &paths[i];
 
 		json_object_set_new(object, sluice_path_name(o->path),
 				    json_pack("{s:b, s:s}", "available",
@@ -179,7 +181,7 @@ void command_status(struct control_call *call, const struct command_args *args)
 	json_object_set_new(data, "events",
 			    json_pack("{s:o, s:o}", "count", json_u64(events_next()), "lost",
 				      json_u64(events_lost())));
-	json_object_set_new(data, "offload", offload_json());
+	json_object_set_new(data, "offload", offload_json(g));
 	control_finish(call, data);
 }
 

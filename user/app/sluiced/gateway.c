@@ -4,6 +4,7 @@
 #include "app/sluiced/admin_http.h"
 #include "app/sluiced/control_server.h"
 #include "app/sluiced/reload.h"
+#include "app/sluiced/splice_events.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -222,6 +223,17 @@ static int open_access_log(struct gateway *g)
 	return 0;
 }
 
+static int open_splice(struct gateway *g)
+{
+	splice_open(g->config, &g->splice);
+	g->shared.splice = &g->splice;
+	if (!g->splice.is_open) {
+		log_info("no splice: %s", g->splice.why.text);
+		return 0;
+	}
+	return splice_events_new(g, &g->splice_events);
+}
+
 static int open_sockets(struct gateway *g, unsigned int n_workers)
 {
 	struct listener_error error_text;
@@ -294,6 +306,9 @@ static int set_up(struct gateway *g)
 	error = open_sockets(g, n_workers);
 	if (error < 0)
 		return error;
+	error = open_splice(g);
+	if (error < 0)
+		return error;
 	error = control_server_new(g, &g->control);
 	if (error < 0)
 		return error;
@@ -326,6 +341,7 @@ static void tear_down(struct gateway *g)
 	for (unsigned int i = 0; i < g->n_started; i++)
 		worker_join(g->workers[i]);
 	control_server_free(g->control);
+	splice_events_free(g->splice_events);
 	health_checker_free(g->health);
 	resolver_free(g->resolver);
 	admin_http_free(g->http);
@@ -334,6 +350,7 @@ static void tear_down(struct gateway *g)
 	for (unsigned int i = 0; i < g->shared.n_workers; i++)
 		worker_free(g->workers[i]);
 	free(g->workers);
+	splice_close(&g->splice);
 	listener_set_free(g->listeners);
 	if (g->routing)
 		generation_unref(&g->routing->generation);
@@ -350,10 +367,11 @@ static void tear_down(struct gateway *g)
 
 static void log_ready(const struct gateway *g)
 {
-	log_notice("sluiced %s (%s): %u worker%s, at most %llu connections, path relay; ready",
+	log_notice("sluiced %s (%s): %u worker%s, at most %llu connections, %s; ready",
 		   sluice_version, sluice_commit, g->shared.n_workers,
 		   g->shared.n_workers == 1 ? "" : "s",
-		   (unsigned long long)g->shared.max_connections);
+		   (unsigned long long)g->shared.max_connections,
+		   g->splice.is_open ? "paths relay and splice" : "path relay");
 	events_emit(EVENT_STARTED, "{s:s, s:s, s:i}", "version", sluice_version, "commit",
 		    sluice_commit, "workers", (int)g->shared.n_workers);
 }

@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/drain.h"
 #include "core/listener.h"
+#include "core/splice.h"
 #include "core/worker.h"
 #include "route/routing.h"
 
@@ -19,6 +20,7 @@ struct admin_http;
 struct control_server;
 struct health_checker;
 struct resolver;
+struct splice_events;
 
 /*
  * Routes, clusters and endpoints of configurations that are no longer in force, but kept by
@@ -47,10 +49,12 @@ struct gateway {
 	struct control_server *control;
 	struct health_checker *health;
 	struct resolver *resolver;
-	struct drains drains;        /* by the operator */
-	struct drain_plan stop_plan; /* by SIGTERM */
-	struct admin_http *http;     /* NULL = off */
-	uint64_t started_ns;         /* CLOCK_MONOTONIC */
+	struct splice splice;
+	struct splice_events *splice_events; /* NULL unless it is open */
+	struct drains drains;                /* by the operator */
+	struct drain_plan stop_plan;         /* by SIGTERM */
+	struct admin_http *http;             /* NULL = off */
+	uint64_t started_ns;                 /* CLOCK_MONOTONIC */
 	bool is_stopping;
 	ev_io on_mail;
 	ev_signal on_sigterm, on_sigint, on_sighup;

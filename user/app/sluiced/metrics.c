@@ -123,6 +123,18 @@ static void put_handshakes(FILE *out, const struct stats *stats)
 
 static const char *const directions[STATS_DIRECTIONS] = {[STATS_IN] = "in", [STATS_OUT] = "out"};
 
+static void put_promotions(FILE *out, const struct stats *stats)
+{
+	family(out, "sluice_promotions_total", "counter",
+	       "Connections that left the relay, and those found unable to, by reason.");
+	fprintf(out, "sluice_promotions_total{result=\"done\",reason=\"none\"} %" PRIu64 "\n",
+		stat_get(&stats->promotions[SLUICE_REASON_NONE]));
+	for (int reason = 1; reason < SLUICE_REASON_COUNT; reason++)
+		fprintf(out,
+			"sluice_promotions_total{result=\"refused\",reason=\"%s\"} %" PRIu64 "\n",
+			sluice_reason_name(reason), stat_get(&stats->promotions[reason]));
+}
+
 static void put_traffic(FILE *out, const struct stats *stats)
 {
 	family(out, "sluice_bytes_total", "counter",
@@ -251,6 +263,7 @@ int metrics_write(const struct gateway *g, char **ret_text, size_t *ret_len)
 	put_ends(out, &stats);
 	put_handshakes(out, &stats);
 	put_traffic(out, &stats);
+	put_promotions(out, &stats);
 	put_clusters(out, g->routing);
 	put_health_checks(out, g->health);
 	put_workers(out, g);

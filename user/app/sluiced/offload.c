@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluiced/offload.h"
 
-/* A cheaper path than the relay needs programs in the kernel, of which this build has none. */
-const struct offload_path offload_paths[OFFLOAD_PATHS] = {
-    {SLUICE_PATH_LOCAL, SLUICE_REASON_NONE},
-    {SLUICE_PATH_RELAY, SLUICE_REASON_NONE},
-    {SLUICE_PATH_SOCKMAP, SLUICE_REASON_NOT_LOADED},
-    {SLUICE_PATH_SPLICE, SLUICE_REASON_NOT_LOADED},
-};
+#include "app/sluiced/gateway.h"
+
+void offload_list(const struct gateway *g, struct offload_path ret_paths[OFFLOAD_PATHS])
+{
+	const struct splice *splice = &g->splice;
+	const struct offload_path paths[OFFLOAD_PATHS] = {
+	    {SLUICE_PATH_LOCAL, SLUICE_REASON_NONE, ""},
+	    {SLUICE_PATH_RELAY, SLUICE_REASON_NONE, ""},
+	    /* This build has no programs for it. */
+	    {SLUICE_PATH_SOCKMAP, SLUICE_REASON_NOT_LOADED, ""},
+	    {SLUICE_PATH_SPLICE, splice->is_open ? SLUICE_REASON_NONE : splice->why.reason,
+	     splice->is_open ? "" : splice->why.text},
+	};
+
+	memcpy(ret_paths, paths, sizeof(paths));
+}

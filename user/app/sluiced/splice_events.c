@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/sluiced/splice_events.h"
+
+#include "app/sluiced/gateway.h"
+#include "core/promotion.h"
+#include "core/worker.h"
+#include "kern/kern_events.h"
+
+#define BATCH 256 /* events in one turn of the loop */
+
+struct splice_events {
+	struct gateway *gateway;
+	struct kern_events *ring;
+	ev_io on_events;
+	size_t n;
+	uint64_t ids[BATCH]; /* connections that have ended, to be told */
+};
+
+/* A copy for one worker. */
+struct batch {
+	size_t n;
+	uint64_t ids[];
+};
+
+/* On the worker's thread. Those that are another's are not found, which costs little. */
+static void check_batch(struct worker *w, void *arg)
+{
+	_cleanup_free_ struct batch *batch = arg;
+
+	for (size_t i = 0; i < batch->n; i++) {
+		struct connection *c = worker_find(w, batch->ids[i]);
+
+		if (c)
+			promotion_check(c);
+	}
+}
+
+static void tell(const struct splice_events *events, struct worker *w)
+{
+	size_t size = sizeof(struct batch) + events->n * sizeof(uint64_t);
+	struct batch *batch = malloc(size);
+
+	if (!batch)
+		return;
+	batch->n = events->n;
+	memcpy(batch->ids, events->ids, events->n * sizeof(uint64_t));
+	if (worker_call(w, check_batch, batch) < 0)
+		free(batch);
+}
+
+static void on_event(const struct sl_event *event, void *arg)
+{
+	struct splice_events *events = arg;
+
+	if (event->type == SL_EVENT_CLOSED)
+		events->ids[events->n++] = event->conn_id;
+}
+
+static void events_cb(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct splice_events *events = container_of(io, struct splice_events, on_events);
+
+	events->n = 0;
+	(void)kern_events_consume(events->ring, BATCH);
+	if (events->n == 0)
+		return;
+	for (unsigned int i = 0; i < events->gateway->shared.n_workers; i++)
+		tell(events, events->gateway->workers[i]);
+}
+
+int splice_events_new(struct gateway *g, struct splice_events **ret_events)
+{
+	struct splice_events *events = calloc(1, sizeof(*events));
+	const struct bpf_pins *pins = &g->splice.pins;
+	int error;
+
+	if (!events)
+		return -ENOMEM;
+	events->gateway = g;
+	error = kern_events_new(pins->events_fd, pins->stats_fd, on_event, events, &events->ring);
+	if (error < 0) {
+		free(events);
+		return error;
+	}
+	ev_io_init(&events->on_events, events_cb, kern_events_fd(events->ring), EV_READ);
+	ev_io_start(g->loop, &events->on_events);
+	*ret_events = events;
+	return 0;
+}
+
+void splice_events_free(struct splice_events *events)
+{
+	if (!events)
+		return;
+	ev_io_stop(events->gateway->loop, &events->on_events);
+	kern_events_free(events->ring);
+	free(events);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker's part in packet splice: what all its promotions share, and those that are over but
+ * whose entries late packets may still need.
+ */
+#pragma once
+#include "base/list.h"
+#include "base/std.h"
+#include "core/splice.h"
+#include "kern/route_lookup.h"
+
+#include <ev.h>
+
+struct promotion;
+struct worker;
+
+/* CLOSED entries stay so long, as a closed socket would (RFC 9293 s3.4.2: 2 MSL). */
+#define PROMOTER_QUARANTINE_NS (60 * UINT64_C(1000000000))
+
+struct promoter {
+	struct worker *worker;
+	struct splice *splice; /* the process's; is_open */
+	struct route_lookup routes;
+	struct list retired; /* promotion.node, oldest first */
+	ev_timer reap;
+};
+
+/** promoter_new() - Return: 0, -ENOMEM, or -errno of a netlink socket */
+int promoter_new(struct worker *worker, struct splice *splice, struct promoter **ret_promoter);
+/** promoter_free() - the worker has no connections any more; NULL is fine */
+void promoter_free(struct promoter *promoter);
+/** promoter_retire() - keep the entries of @promotion for the quarantine, then free it */
+void promoter_retire(struct promoter *promoter, struct promotion *promotion);
+/** promoter_is_hooked() - whether the hook is on this interface */
+bool promoter_is_hooked(const struct promoter *promoter, uint32_t ifindex);

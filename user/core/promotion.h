@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A proxied connection on its way from the relay into the kernel, and there.
+ *
+ *              relay_begin()          DONE               20 ms, nothing came late
+ *   LEARNING -----------> WAITING ----------> LINGERING -----------> SPLICED
+ *      |                  |  ^  |                 |                     |
+ *      |                  '--'  | not possible    |                     |
+ *      |              not quiet |                 |   both FINs, an RST, tunnel_timeout,
+ *      | end                    v                 |   the operator's close
+ *      '-----------------> (relay for good)       '----------.----------'
+ *                               |                            v
+ *                               '--- end --> entries gone  RETIRED -- 60 s --> entries gone,
+ *                                            and the port in quarantine         the port free
+ *
+ *   LEARNING   both legs have an entry in `flows` before the endpoint's SYN is sent; the hook
+ *              records what passes to the sockets
+ *   WAITING    open on the relay; tries, 1 ms to 4 s apart, until both sockets are quiet
+ *   LINGERING  the kernel translates; the sockets are still there, in repair, so that a packet
+ *              that was in the stack meets one and is not answered by an RST
+ *   SPLICED    no sockets; the connection is listed, counted and timed by its entries
+ *   RETIRED    the connection has been accounted for; late packets are still translated
+ *
+ * No byte is ever in a socket alone: a try needs all that was received to be read and sent, and
+ * all that was sent to be acknowledged. So whatever happens to this process costs no byte.
+ */
+#pragma once
+#include "base/address.h"
+#include "base/list.h"
+#include "base/std.h"
+#include "base/timer.h"
+#include "kern/flow_table.h"
+#include "kern/tcp_capture.h"
+#include "sluice/path.h"
+#include "sluice/splice_ctl.h"
+
+struct connection;
+struct connection_info;
+struct leg;
+struct promoter;
+
+enum promotion_state {
+	PROMOTION_LEARNING,
+	PROMOTION_WAITING,
+	PROMOTION_REFUSED, /* on the relay for good */
+	PROMOTION_LINGERING,
+	PROMOTION_SPLICED,
+	PROMOTION_RETIRED,
+};
+
+struct promotion_leg {
+	struct flow_key key; /* of what comes in on it */
+	struct sl_ctl_leg ctl;
+	struct tcp_capture capture;
+	bool has_flow;
+	bool was_reusable; /* SO_REUSEADDR of its socket */
+};
+
+struct promotion {
+	struct connection *c; /* NULL once RETIRED */
+	struct promoter *promoter;
+	struct list node;             /* promoter->retired */
+	struct promotion_leg legs[2]; /* by enum sl_direction: whose packets */
+	struct address source, endpoint;
+	struct timer timer; /* of the next try; of lingering; of the next look at the entries */
+	uint64_t delay_ms, retired_ns;
+	uint32_t tries;
+	uint8_t state; /* enum promotion_state */
+	bool has_port; /* of @source, taken from the pool */
+	bool is_over;  /* the kernel has seen its end */
+	bool is_keen;  /* the next message that is relayed is an occasion for a try */
+};
+
+/**
+ * promotion_prepare() - before connecting to an endpoint: choose source address and port, and enter
+ * both legs into `flows`
+ * @source: to connect from; NULL = as the kernel chooses
+ * @ret_local: to bind the socket to, with SO_REUSEADDR
+ * @ret_mss: for TCP_MAXSEG: what also the client's way carries; 0 = not known
+ *
+ * Return: 0; -EADDRNOTAVAIL if all ports are used; -ENOTSUP if this connection is one for the
+ * relay. On failure c->splice_reason says why.
+ */
+int promotion_prepare(struct connection *c, const struct address *source,
+		      const struct address *endpoint, struct address *ret_local, uint32_t *ret_mss);
+/** promotion_leave_endpoint() - it is not to be this endpoint
+ * @was_sent: the port may have been on the wire */
+void promotion_leave_endpoint(struct connection *c, bool was_sent);
+/** promotion_relayed() - the connection is open on the relay. Return: why not spliced yet */
+enum sluice_reason promotion_relayed(struct connection *c);
+
+/**
+ * promotion_on_relayed() - bytes have gone to @to: if a try is due, this is the time
+ *
+ * In a conversation somebody's message is always on its way, and acknowledged by the answer to it.
+ * But while the program at @to thinks, its kernel can be made to acknowledge.
+ */
+void promotion_on_relayed(struct connection *c, struct leg *to);
+/** promotion_settle() - before a connection that ends is accounted for: add what the kernel has
+ * counted */
+void promotion_settle(struct connection *c);
+/** promotion_describe() - add to a listing's row what the kernel has counted */
+void promotion_describe(const struct connection *c, struct connection_info *info);
+/** promotion_end() - the connection is over, its sockets are closed. c->promotion is NULL then */
+void promotion_end(struct connection *c);
+/** promotion_check() - has the kernel seen the end of it? Then this ends the connection */
+void promotion_check(struct connection *c);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the process has for packet splice: the loader's pins and the pool of source ports. Shared by
+ * all workers, and the same from start to end. Without it everything works on the relay.
+ */
+#pragma once
+#include "base/std.h"
+#include "core/config.h"
+#include "kern/bpf_pins.h"
+#include "kern/port_pool.h"
+
+struct splice {
+	bool is_open;
+	struct bpf_pins_error why; /* unless it is open */
+	struct bpf_pins pins;      /* if it is open, like all below */
+	struct port_pool *ports;
+	uint32_t epoch;
+};
+
+/* Ports that connections are made from. The kernel hands out 32768 to 60999 by default
+ * (ip_local_port_range), to whom it does not matter that some are in use. */
+#define SPLICE_PORT_FIRST 16384
+#define SPLICE_PORT_LAST  32767
+
+/** splice_open() - as @config says; what prevents it is told in @ret_splice->why */
+void splice_open(const struct config *config, struct splice *ret_splice);
+/** splice_close() - the workers have ended */
+void splice_close(struct splice *splice);
