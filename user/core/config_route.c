@@ -194,6 +194,17 @@ static int set_action(const struct checker *c, uint32_t number, struct config_ro
 	return 0;
 }
 
+/* Whoever writes it expects something of it. */
+static int check_split_key(const struct checker *c, uint32_t number,
+			   const struct config_route *route)
+{
+	uint32_t key = config_text_find(c->t, number, "split_key");
+
+	if (!key || route->n_splits > 0)
+		return 0;
+	return fail_key(c, key, "expected split = {…} in the same route");
+}
+
 /* Whoever assembles messages must have an end to them; a proxy only passes them on. */
 static int check_unlimited(const struct checker *c, uint32_t number,
 			   const struct config_route *route)
@@ -507,7 +518,7 @@ static int check_route(const struct checker *c, uint32_t number, struct config_r
 	int r;
 
 	if ((r = set_action(c, number, route)) < 0 || (r = check_unlimited(c, number, route)) < 0 ||
-	    (r = check_body(c, number, route)) < 0)
+	    (r = check_split_key(c, number, route)) < 0 || (r = check_body(c, number, route)) < 0)
 		return r;
 	r = set_match(c, number, route);
 	return r < 0 ? r : set_changes(c, number, route);

@@ -260,6 +260,8 @@ static void load__refuses_wrong_splits(void **state)
 	     "split_key = \"cookie\": expected random, source or header:NAME"},
 	    {"split = {\"c 1\"} split_key = \"header:a b\"",
 	     "split_key = \"header:a b\": expected random, source or header:NAME"},
+	    {"proxy = c split_key = source",
+	     "split_key = \"source\": expected split = {…} in the same route"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
