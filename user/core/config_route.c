@@ -101,7 +101,8 @@ static int set_split(const struct checker *c, uint32_t number, uint32_t index,
 
 static void set_split_key(struct config_route *route)
 {
-	const char *text = route->split_key_text, *colon = strchr(text, ':');
+	const char *text = route->split_key_text ? route->split_key_text : "random";
+	const char *colon = strchr(text, ':');
 
 	if (colon) {
 		route->split_key = CONFIG_SPLIT_HEADER;
@@ -505,8 +506,8 @@ static int check_hidden(const struct checker *c)
 		return r;
 	return config_error_at(c->t, c->t->statements[c->numbers[first.route]].line,
 			       c->numbers[first.route],
-			       "expected another match than that of route \"%s\" (line %u), which "
-			       "leaves no request to this one",
+			       "no request is left for it: expected a place in front of route "
+			       "\"%s\" (line %u), which takes them all, or another match",
 			       c->config->routes[first.by].name,
 			       c->t->statements[c->numbers[first.by]].line);
 }

@@ -116,8 +116,8 @@ static void load__refuses_a_body_where_http_has_none(void **state)
 static void load__refuses_a_route_that_nothing_is_left_for(void **state)
 {
 	static const char rest[] =
-	    "expected another match than that of route \"a\" (line 2), which "
-	    "leaves no request to this one";
+	    "no request is left for it: expected a place in front of route \"a\" (line 2), which "
+	    "takes them all, or another match";
 	static const char *const twins[][2] = {
 	    {"match { host = a }", "match { host = A }"},
 	    {"match { path = \"/x*\" }", "match { path = \"/x*\" }"},
