@@ -39,6 +39,7 @@ def test_verbs_are_those_of_help():
     assert complete("sluicectl", "sh") == {"show"}
     assert {"connections", "routes", "listeners"} <= complete("sluicectl", "show", "")
     assert complete("sluicectl", "show", "co") == {"connections"}
+    assert complete("sluicectl", "rel") == {"reload"}
     assert complete("sluicectl", "-j", "show", "of") == {"offload"}
     assert complete("sluicectl", "nonsense", "") == set()
 
@@ -74,9 +75,10 @@ def test_names_are_asked_from_the_daemon(sluiced):
         assert complete(*ctl, "drain", "--cluster", "back-x", "--endpoint", "") == {"e0", "e1"}
         assert complete(*ctl, "close", "--listener", "p") == {"public"}
         assert complete(*ctl, "set", "endpoint", "b") == {"back-x/e0", "back-x/e1"}
-        assert complete(*ctl, "set", "endpoint", "back-x/e0", "") == {"state"}
+        assert complete(*ctl, "set", "endpoint", "back-x/e0", "") == {"state", "weight"}
         states = {"ready", "drain", "maint"}
         assert complete(*ctl, "set", "endpoint", "back-x/e0", "state", "") == states
+        assert "10" in complete(*ctl, "set", "endpoint", "back-x/e0", "weight", "")
         (conn,) = [row["conn"] for row in daemon.connections()]
         assert complete(*ctl, "close", "") == {conn}
 

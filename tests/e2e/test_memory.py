@@ -93,7 +93,8 @@ def test_messages_under_assembly_share_one_limit(sluiced):
         for stream in held:
             stream.send(ws_raw.frame(ws_raw.BINARY, part, fin=False))
         env.until(
-            lambda: daemon.status()["traffic"]["local"]["bytes_in"] > 3 * len(part),
+            lambda: daemon.status()["traffic"].get("local", {"bytes_in": 0})["bytes_in"]
+            > 3 * len(part),
             "all parts to have arrived",
         )
         with ws_raw.connect(daemon.address()) as greedy:

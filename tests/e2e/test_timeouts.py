@@ -82,7 +82,9 @@ def test_echo_route_has_it_too(sluiced):
 def test_timeout_while_output_waits_for_a_reader(sluiced):
     """Nothing moves any more, so it is idle; the Close stays behind what was not read."""
     with RawEndpoint(receive_buffer=4096) as endpoint:
-        daemon = sluiced(CONFIG + proxy_config(endpoint.address, route="tunnel_timeout = 800ms"))
+        # The reader may come late, but not behind close_timeout.
+        limits = "limits { close_timeout = 4s }\n"
+        daemon = sluiced(limits + proxy_config(endpoint.address, route="tunnel_timeout = 800ms"))
         client, server = tunnel(daemon, endpoint)
         with client, server:
             client.sock.settimeout(0.3)

@@ -43,6 +43,30 @@ static void check_listeners(const struct config *config)
 	}
 }
 
+static void check_endpoint(const struct config_endpoint *endpoint)
+{
+	const struct address *address = &endpoint->address;
+
+	check_name(endpoint->name);
+	CHECK(config_is_target(endpoint->target));
+	if (endpoint->host_len > 0)
+		CHECK(endpoint->port > 0 && endpoint->host_len < strlen(endpoint->target) &&
+		      endpoint->target[endpoint->host_len] == ':');
+	else
+		CHECK(address->sa.sa_family == AF_UNIX || address_port(address) > 0);
+	CHECK(endpoint->state <= ENDPOINT_MAINT && endpoint->weight <= CONFIG_ENDPOINT_WEIGHT_MAX);
+}
+
+static void check_health(const struct config_cluster *cluster)
+{
+	CHECK(cluster->health.type <= CONFIG_HEALTH_WEBSOCKET);
+	CHECK(cluster->health.rise >= 1 && cluster->health.fall >= 1);
+	CHECK(cluster->health.interval_ms > 0 && cluster->health.timeout_ms > 0);
+	CHECK(cluster->health.path[0] == '/' && !strpbrk(cluster->health.path, " \t\r\n#"));
+	for (const char *p = cluster->health.host; *p; p++)
+		CHECK(*p > ' ' && *p < 0x7f);
+}
+
 static void check_clusters(const struct config *config)
 {
 	for (size_t i = 0; i < config->n_clusters; i++) {
@@ -50,14 +74,16 @@ static void check_clusters(const struct config *config)
 
 		check_name(cluster->name);
 		CHECK(cluster->n_endpoints > 0);
-		CHECK(cluster->balance <= CONFIG_BALANCE_LEAST_CONN);
+		CHECK(cluster->balance <= CONFIG_BALANCE_HASH);
+		CHECK(config_is_hash_key(cluster->hash_key));
 		CHECK(cluster->connect_timeout_ms >= 10 && cluster->upgrade_timeout_ms >= 10);
-		for (size_t j = 0; j < cluster->n_endpoints; j++) {
-			const struct address *address = &cluster->endpoints[j].address;
-
-			check_name(cluster->endpoints[j].name);
-			CHECK(address->sa.sa_family == AF_UNIX || address_port(address) > 0);
-		}
+		CHECK(cluster->ejection.max_percent <= 100 &&
+		      cluster->breaker.failure_ratio <= 100);
+		for (size_t j = 0; j < cluster->n_sources; j++)
+			CHECK(address_port(&cluster->sources[j]) == 0);
+		for (size_t j = 0; j < cluster->n_endpoints; j++)
+			check_endpoint(&cluster->endpoints[j]);
+		check_health(cluster);
 	}
 }
 

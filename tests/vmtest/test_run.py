@@ -95,7 +95,9 @@ def test_command_arrives_unchanged_and_its_status_comes_back(run):
         "sys.exit(7)"
     )
     status, out, said = run("--env", "ODD=a 'b' $c", "--", "python3", "-c", script, *odd).end()
-    assert (status, said) == (7, "")
+    assert status == 7
+    # TCG may kill a kernel while it patches itself; that the machine is tried again is said.
+    assert said == "" or last_line(said).endswith("; trying once more")
     assert out.decode() == f"{odd} a 'b' $c {VMTEST.parent}\n"
 
 

@@ -153,7 +153,7 @@ struct config_route {
 	size_t n_splits;
 	struct config_split *splits; /* PROXY to several clusters: n_splits of them */
 	uint64_t split_weight;       /* the sum */
-	char *split_key_text;        /* as written */
+	char *split_key_text;        /* as written; NULL = random */
 	enum config_split_key split_key;
 	struct slice split_header; /* name; borrowed from the text */
 	struct {

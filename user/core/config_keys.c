@@ -690,16 +690,17 @@ static const struct config_key route_keys[] = {
     {
 	.name = "split_key",
 	.type = CONFIG_TEXT,
-	.fallback = "random",
+	.example = "random", /* no default: it may stand beside split only */
 	.min = 1,
 	.max = 255,
 	.is_valid = config_is_split_key,
 	.expected = "random, source or header:NAME",
 	.is_reloadable = true,
 	FIELD(struct config_route, split_key_text),
-	.help = "What decides about a request's cluster: chance, the client's address, or the "
-		"value of a header. Equal ones come to the same cluster, also after a restart. "
-		"Without the header the address decides, and without an address chance.",
+	.help =
+	    "What decides about a request's cluster: chance (if not given), the client's "
+	    "address, or the value of a header. Equal ones come to the same cluster, also after a restart. "
+	    "Without the header the address decides, and without an address chance.",
     },
     {
 	.name = "echo",

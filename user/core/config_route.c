@@ -101,7 +101,8 @@ static int set_split(const struct checker *c, uint32_t number, uint32_t index,
 
 static void set_split_key(struct config_route *route)
 {
-	const char *text = route->split_key_text, *colon = strchr(text, ':');
+	const char *text = route->split_key_text ? route->split_key_text : "random";
+	const char *colon = strchr(text, ':');
 
 	if (colon) {
 		route->split_key = CONFIG_SPLIT_HEADER;
@@ -192,6 +193,17 @@ static int set_action(const struct checker *c, uint32_t number, struct config_ro
 	}
 	route->action = actions.echo ? CONFIG_ACTION_ECHO : CONFIG_ACTION_RESPOND;
 	return 0;
+}
+
+/* Whoever writes it expects something of it. */
+static int check_split_key(const struct checker *c, uint32_t number,
+			   const struct config_route *route)
+{
+	uint32_t key = config_text_find(c->t, number, "split_key");
+
+	if (!key || route->n_splits > 0)
+		return 0;
+	return fail_key(c, key, "expected split = {…} in the same route");
 }
 
 /* Whoever assembles messages must have an end to them; a proxy only passes them on. */
@@ -494,8 +506,8 @@ static int check_hidden(const struct checker *c)
 		return r;
 	return config_error_at(c->t, c->t->statements[c->numbers[first.route]].line,
 			       c->numbers[first.route],
-			       "expected another match than that of route \"%s\" (line %u), which "
-			       "leaves no request to this one",
+			       "no request is left for it: expected a place in front of route "
+			       "\"%s\" (line %u), which takes them all, or another match",
 			       c->config->routes[first.by].name,
 			       c->t->statements[c->numbers[first.by]].line);
 }
@@ -507,7 +519,7 @@ static int check_route(const struct checker *c, uint32_t number, struct config_r
 	int r;
 
 	if ((r = set_action(c, number, route)) < 0 || (r = check_unlimited(c, number, route)) < 0 ||
-	    (r = check_body(c, number, route)) < 0)
+	    (r = check_split_key(c, number, route)) < 0 || (r = check_body(c, number, route)) < 0)
 		return r;
 	r = set_match(c, number, route);
 	return r < 0 ? r : set_changes(c, number, route);

@@ -116,8 +116,8 @@ static void load__refuses_a_body_where_http_has_none(void **state)
 static void load__refuses_a_route_that_nothing_is_left_for(void **state)
 {
 	static const char rest[] =
-	    "expected another match than that of route \"a\" (line 2), which "
-	    "leaves no request to this one";
+	    "no request is left for it: expected a place in front of route \"a\" (line 2), which "
+	    "takes them all, or another match";
 	static const char *const twins[][2] = {
 	    {"match { host = a }", "match { host = A }"},
 	    {"match { path = \"/x*\" }", "match { path = \"/x*\" }"},
@@ -260,6 +260,8 @@ static void load__refuses_wrong_splits(void **state)
 	     "split_key = \"cookie\": expected random, source or header:NAME"},
 	    {"split = {\"c 1\"} split_key = \"header:a b\"",
 	     "split_key = \"header:a b\": expected random, source or header:NAME"},
+	    {"proxy = c split_key = source",
+	     "split_key = \"source\": expected split = {…} in the same route"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)

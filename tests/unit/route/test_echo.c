@@ -4,8 +4,8 @@
 #include "lib/worker_fixture.h"
 #include "proto/ws_frame.h"
 
-#define CONFIG                                        \
-	"limits { close_timeout = 100ms }\n" LISTENER \
+#define CONFIG                                         \
+	"limits { close_timeout = 1500ms }\n" LISTENER \
 	"route r { echo = true  tunnel_timeout = 0 }\n"
 
 static size_t put_frame(uint8_t *buf, uint8_t opcode, size_t payload_len)

@@ -230,7 +230,10 @@ static void add_conditions(json_t *row, const struct config_route *config)
 	json_object_set_new(row, "rewrite", texts_json(config->rewrite, config->n_rewrite));
 	json_object_set_new(row, "split", texts_json(config->split_texts, config->n_splits));
 	json_object_set_new(row, "split_key",
-			    config->n_splits ? json_string(config->split_key_text) : json_null());
+			    config->n_splits
+				? json_string(config->split_key_text ? config->split_key_text
+								     : "random")
+				: json_null());
 }
 
 static json_t *route_json(const struct route *route)
