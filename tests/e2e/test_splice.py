@@ -194,6 +194,21 @@ def test_a_spliced_connection_has_no_descriptor(connect):
     assert len(network.lines(100)) == 100
 
 
+def test_a_client_that_comes_again_from_its_port_meets_the_gateway(connect):
+    """And not the endpoint, by the entries of the connection before."""
+    network = connect()
+    network.box.run("ip", "netns", "exec", "c", "sh", "-c",
+                    "echo 20000 20031 >/proc/sys/net/ipv4/ip_local_port_range")
+    client = network.client("-c", 4, "-d", "4", "--messages-per-conn", "200", "--churn",
+                            "--verify")
+    opened = result_of(client)["opened"]
+    assert opened > 64
+    network.wait_none()
+    rows = network.lines(opened)
+    assert len(rows) == opened
+    assert "splice" in {row["path"] for row in rows}
+
+
 def test_a_reset_ends_both_sides(connect):
     network = connect()
     client = network.client("-c", 8, "-m", "idle", "-d", "4", "--reset")
