@@ -164,6 +164,9 @@ $(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(filter-out %/main.o,$(call app_obj
 endef
 $(foreach a,$(APPS),$(eval $(call app_test_rule,$(a))))
 
+# Some load the kernel programs.
+$(filter $(B)/tests/unit/bpf/%,$(UNIT_BINS)): | $(BPF_OBJS)
+
 .PHONY: unit-bins
 unit-bins: $(UNIT_BINS)
 

@@ -432,6 +432,11 @@ static __always_inline int handle(struct __sk_buff *skb, struct sl_packet *p, st
 		return drop(SL_STAT_DROP_HEADER);
 	if (!sight.is_right)
 		return drop(SL_STAT_DROP_CHECKSUM);
+	/* Translated, it would open a connection to the endpoint past the gateway, as soon as the
+	 * endpoint has closed this one. The peer sends it again; once the daemon has removed the
+	 * entry, it reaches the listener. */
+	if (is_late_syn(p, flow))
+		return drop(SL_STAT_DROP_HEADER);
 	see_end(p, flow, &sight, now_ns);
 	account(flow, skb, state, sight.is_counted ? sl_advance(&p->segment, sight.end_seq) : 0);
 	return forward(skb, p, flow, is_time_to_ask(last_ns, now_ns));

@@ -35,13 +35,15 @@ class Network:
         self.control = box.directory / "control.sock"
         self.log = box.directory / "access.log"
 
-    def begin(self, limits=NO_LIMITS, route="", kernel="", hooks=("gc", "gb")):
+    def begin(self, limits=NO_LIMITS, route="", kernel="", hooks=("gc", "gb"), endpoint=None):
+        """@endpoint: an address of the gateway's own host to run it on."""
+        where = () if endpoint else ("ip", "netns", "exec", "b")
+        endpoint = endpoint or ENDPOINTS[self.version]
         self._wire()
         if hooks is not None:
             self.box.loader("load", "--flows", "4096", "--group", "0")
             self.box.loader("attach", *hooks)
-        server = self.start("ip", "netns", "exec", "b", BENCH, "server", "--listen",
-                            ENDPOINTS[self.version])
+        server = self.start(*where, BENCH, "server", "--listen", endpoint)
         server.wait_line()
         config = self.box.directory / "splice.conf"
         config.write_text(f"""
@@ -49,7 +51,7 @@ log {{ level = debug  access = "{self.log}" }}
 admin {{ control = "{self.control}" }}
 kernel {{ {kernel} }}
 listener l {{ listen = {{"{CLIENTS[self.version]}"}} }}
-cluster c {{ endpoint e {{ address = "{ENDPOINTS[self.version]}" }} }}
+cluster c {{ endpoint e {{ address = "{endpoint}" }} }}
 route r {{ proxy = c  {limits}  {route} }}
 """)
         self.daemon = self.start(env.BUILD / "sluiced", "-c", config)
@@ -168,6 +170,16 @@ def test_busy_connections_are_spliced_and_every_byte_arrives(connect, version):
     assert not any(row["frames_exact"] for row in rows)
 
 
+def test_an_endpoint_on_the_same_host(connect):
+    """Its packets never leave by a wire: over lo, whose MTU is not the client's."""
+    network = connect(endpoint="10.2.0.1:9000", hooks=("gc", "lo"))
+    client = network.client("-c", 8, "-d", "5", "-s", "64-100000", "--verify")
+    network.wait_spliced(8)
+    assert result_of(client)["opened"] == 8
+    network.wait_none()
+    assert {row["path"] for row in network.lines(8)} == {"splice"}
+
+
 def test_the_access_log_is_exact_to_the_byte(connect):
     network = connect()
     client = network.client("-c", 4, "-n", "20000", "-s", "64")
@@ -192,6 +204,21 @@ def test_a_spliced_connection_has_no_descriptor(connect):
     client.stop(signal.SIGINT)
     network.wait_none()
     assert len(network.lines(100)) == 100
+
+
+def test_a_client_that_comes_again_from_its_port_meets_the_gateway(connect):
+    """And not the endpoint, by the entries of the connection before."""
+    network = connect()
+    network.box.run("ip", "netns", "exec", "c", "sh", "-c",
+                    "echo 20000 20031 >/proc/sys/net/ipv4/ip_local_port_range")
+    client = network.client("-c", 4, "-d", "4", "--messages-per-conn", "200", "--churn",
+                            "--verify")
+    opened = result_of(client)["opened"]
+    assert opened > 64
+    network.wait_none()
+    rows = network.lines(opened)
+    assert len(rows) == opened
+    assert "splice" in {row["path"] for row in rows}
 
 
 def test_a_reset_ends_both_sides(connect):
@@ -247,10 +274,9 @@ def test_kill_of_the_daemon_costs_no_byte(connect):
 )
 def test_who_stays_on_the_relay_and_why(connect, options, path_reason):
     network = connect(**options)
-    client = network.client("-c", 2, "-n", "2000", "--verify")
-    paths = env.until(lambda: len(network.connections()) == 2 and network.paths(), "connections")
-    assert set(paths) == {path_reason}
-    result_of(client)
+    client = network.client("-c", 2, "-m", "idle", "-d", "60")
+    env.until(lambda: network.paths() == [path_reason] * 2, f"two connections: {path_reason}")
+    client.stop(signal.SIGINT)
     assert {row["path"] for row in network.lines(2)} == {"relay"}
 
 

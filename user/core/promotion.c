@@ -648,6 +648,10 @@ void promotion_end(struct connection *c)
 	p->c = NULL;
 	/* Any other end of a spliced connection is our decision: nothing more may pass. */
 	if (p->is_over) {
+		/* The client may come again from the same port, and must not find the old way to
+		 * the endpoint: its own entry goes at once. A late packet of its last connection
+		 * is answered by an RST, which says what it knows. */
+		delete_flow(p, SL_TO_ENDPOINT);
 		p->state = PROMOTION_RETIRED;
 		promoter_retire(p->promoter, p);
 		return;

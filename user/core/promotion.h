@@ -19,7 +19,8 @@
  *   LINGERING  the kernel translates; the sockets are still there, in repair, so that a packet
  *              that was in the stack meets one and is not answered by an RST
  *   SPLICED    no sockets; the connection is listed, counted and timed by its entries
- *   RETIRED    the connection has been accounted for; late packets are still translated
+ *   RETIRED    the connection has been accounted for; late packets of the endpoint are still
+ *              translated
  *
  * No byte is ever in a socket alone: a try needs all that was received to be read and sent, and
  * all that was sent to be acknowledged. So whatever happens to this process costs no byte.

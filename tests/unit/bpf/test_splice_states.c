@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hook, run by the kernel over packets of both directions: holes, ends, HOLD. */
+#include "lib/splice_frames.h"
+
+#include <time.h>
+
+/* ---- holes ----------------------------------------------------------------------------------- */
+
+/* A pair in ACTIVE; the endpoint has acknowledged all, and lets @window bytes come. */
+struct pair {
+	struct ref_packet to_endpoint, to_client;
+	struct sl_key6 keys[2];
+};
+
+static void put_pair(struct splice_programs *programs, struct pair *pair, uint32_t state_word,
+		     uint32_t window)
+{
+	struct sl_flow flows[2];
+	uint64_t random = 7;
+
+	make_packet(&pair->to_endpoint, false);
+	pair->to_client = pair->to_endpoint;
+	memset(pair->to_client.saddr, 77, 4);
+	memset(pair->to_client.daddr, 78, 4);
+	pair->keys[0] = splice_programs_key(&pair->to_endpoint);
+	pair->keys[1] = splice_programs_key(&pair->to_client);
+	for (int i = 0; i < 2; i++) {
+		struct sl_peer *peer = &flows[i].peer;
+		const struct sl_key6 *other = &pair->keys[!i];
+
+		make_flow(&flows[i], false, state_word, &random);
+		flows[i].direction = (__u8)i;
+		flows[i].seq_delta = flows[i].ack_delta = 0;
+		memcpy(peer->saddr, other->daddr, 16);
+		memcpy(peer->daddr, other->saddr, 16);
+		peer->sport = other->dport;
+		peer->dport = other->sport;
+	}
+	flows[1].end_seq = 5000;
+	flows[1].ack = 1000;
+	flows[1].window = (__u16)window;
+	pair->to_client.seq = 5000;
+	pair->to_client.ack = 1000;
+	for (int i = 0; i < 2; i++)
+		splice_programs_put(programs, &pair->keys[i], false, &flows[i]);
+	splice_programs_events(programs);
+}
+
+static int send(struct splice_programs *programs, const struct ref_packet *packet)
+{
+	struct frame frame;
+
+	make_frame(packet, &frame);
+	return run(programs, &frame);
+}
+
+static struct sl_flow get(struct splice_programs *programs, const struct pair *pair, int direction)
+{
+	return splice_programs_get(programs, &pair->keys[direction], false);
+}
+
+static void remove_pair(struct splice_programs *programs, const struct pair *pair)
+{
+	for (int i = 0; i < 2; i++)
+		splice_programs_remove(programs, &pair->keys[i], false);
+}
+
+/* RFC 9293 s3.10.7.4: what its receiver does not let come does not move the end. */
+static void active__believes_a_hole_within_the_window(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct pair pair;
+
+	for (uint32_t hole = 0; hole <= 1000; hole += 100) {
+		put_pair(programs, &pair, SL_ACTIVE, 600);
+		pair.to_endpoint.seq = 1000 + hole;
+		assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+		assert_int_equal(get(programs, &pair, 0).end_seq,
+				 hole + 100 <= 600 ? 1100 + hole : 1000);
+		remove_pair(programs, &pair);
+	}
+}
+
+/* RFC 5961 s4: a SYN is not of this connection, and not to open another one past the gateway. */
+static void spliced__drops_a_syn(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct pair pair;
+
+	for (uint32_t state_of = SL_ACTIVE; state_of <= SL_CLOSED; state_of++) {
+		put_pair(programs, &pair, state_of, 600);
+		pair.to_endpoint.flags = REF_SYN;
+		pair.to_endpoint.payload_size = 0;
+		assert_int_equal(send(programs, &pair.to_endpoint), DROP);
+		assert_int_equal(get(programs, &pair, 0).end_seq, 1000);
+		remove_pair(programs, &pair);
+	}
+}
+
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+/* RFC 5961 s3.2 */
+static void rst__closes_at_the_exact_number_only(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct pair pair;
+
+	for (uint32_t seq = 998; seq <= 1002; seq++) {
+		uint64_t ignored = splice_programs_stat(programs, SL_STAT_RST_IGNORED);
+		bool is_exact = seq == 1000;
+
+		put_pair(programs, &pair, SL_ACTIVE, 600);
+		pair.to_endpoint.flags = REF_RST;
+		pair.to_endpoint.seq = seq;
+		pair.to_endpoint.payload_size = 0;
+		assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+		for (int i = 0; i < 2; i++)
+			assert_int_equal(get(programs, &pair, i).state,
+					 is_exact ? SL_CLOSED : SL_ACTIVE);
+		assert_int_equal(splice_programs_stat(programs, SL_STAT_RST_IGNORED),
+				 ignored + !is_exact);
+		assert_int_equal(splice_programs_events(programs), is_exact);
+		if (is_exact) {
+			assert_int_equal(programs->got[0].type, SL_EVENT_CLOSED);
+			assert_int_equal(programs->got[0].detail, SL_CLOSED_BY_RST);
+		}
+		remove_pair(programs, &pair);
+	}
+}
+
+static void send_ack(struct splice_programs *programs, struct ref_packet packet, uint32_t seq,
+		     uint32_t ack, uint8_t flags)
+{
+	packet.seq = seq;
+	packet.ack = ack;
+	packet.flags = REF_ACK | flags;
+	packet.payload_size = 0;
+	assert_int_equal(send(programs, &packet), REDIRECT);
+}
+
+/* RFC 9293 s3.6, figure 12: FIN, its acknowledgment, FIN, and its acknowledgment. */
+static void fins__close_when_both_are_acknowledged(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct pair pair;
+
+	put_pair(programs, &pair, SL_ACTIVE, 600);
+	send_ack(programs, pair.to_endpoint, 1000, 5000, REF_FIN);
+	assert_true(get(programs, &pair, 0).marks & SL_M_FIN);
+	assert_true(get(programs, &pair, 1).marks & SL_M_PEER_FIN);
+	assert_int_equal(splice_programs_events(programs), 1);
+	assert_int_equal(programs->got[0].type, SL_EVENT_FIN);
+	assert_int_equal(programs->got[0].direction, SL_TO_ENDPOINT);
+
+	send_ack(programs, pair.to_client, 5000, 1000, 0); /* not yet of the FIN */
+	assert_false(get(programs, &pair, 0).marks & SL_M_FIN_ACKED);
+	send_ack(programs, pair.to_client, 5000, 1001, 0);
+	assert_true(get(programs, &pair, 0).marks & SL_M_FIN_ACKED);
+	assert_int_equal(get(programs, &pair, 0).state, SL_ACTIVE);
+
+	send_ack(programs, pair.to_client, 5000, 1001, REF_FIN);
+	send_ack(programs, pair.to_client, 5000, 1001, REF_FIN); /* sent again */
+	assert_int_equal(get(programs, &pair, 1).state, SL_ACTIVE);
+	assert_int_equal(splice_programs_events(programs), 1);
+	send_ack(programs, pair.to_endpoint, 1001, 5001, 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(get(programs, &pair, i).state, SL_CLOSED);
+	assert_int_equal(splice_programs_events(programs), 1);
+	assert_int_equal(programs->got[0].type, SL_EVENT_CLOSED);
+	assert_int_equal(programs->got[0].detail, SL_CLOSED_BY_FIN);
+	assert_int_equal(get(programs, &pair, 0).payload_bytes, 0);
+	remove_pair(programs, &pair);
+}
+
+static void fin__outside_of_the_window_is_ignored(void **state)
+{
+	static const uint32_t wrong[] = {1601, 0x80000000, 900};
+	struct splice_programs *programs = need(state);
+	struct pair pair;
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		uint64_t before = splice_programs_stat(programs, SL_STAT_FIN_IGNORED);
+
+		put_pair(programs, &pair, SL_ACTIVE, 600);
+		send_ack(programs, pair.to_endpoint, wrong[i], 5000, REF_FIN);
+		assert_int_equal(get(programs, &pair, 0).marks & SL_M_FIN, 0);
+		assert_int_equal(splice_programs_stat(programs, SL_STAT_FIN_IGNORED), before + 1);
+		remove_pair(programs, &pair);
+	}
+}
+
+/* ---- HOLD ------------------------------------------------------------------------------------ */
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void set_deadline(struct splice_programs *programs, const struct pair *pair, uint64_t when)
+{
+	for (int i = 0; i < 2; i++) {
+		struct sl_flow flow = get(programs, pair, i);
+
+		flow.deadline_ns = when;
+		splice_programs_put(programs, &pair->keys[i], false, &flow);
+	}
+}
+
+static void hold__drops_and_moves_the_end(void **state)
+{
+	struct splice_programs *programs = need(state);
+	uint64_t before = splice_programs_stat(programs, SL_STAT_DROP_HOLD);
+	struct pair pair;
+
+	put_pair(programs, &pair, SL_HOLD_WORD(SL_LEARN, 5), 600);
+	set_deadline(programs, &pair, monotonic_ns() + 3600000000000);
+	assert_int_equal(send(programs, &pair.to_endpoint), DROP);
+	assert_int_equal(send(programs, &pair.to_client), DROP);
+	/* Rule 1: who has set HOLD may not have read it yet. */
+	assert_int_equal(get(programs, &pair, 0).end_seq, 1100);
+	assert_int_equal(get(programs, &pair, 1).end_seq, 5100);
+	assert_int_equal(get(programs, &pair, 0).state, SL_HOLD_WORD(SL_LEARN, 5));
+	assert_int_equal(splice_programs_stat(programs, SL_STAT_DROP_HOLD), before + 2);
+	remove_pair(programs, &pair);
+}
+
+/* Rule 3, on whichever direction a packet comes first. */
+static void hold__ends_behind_its_deadline(void **state)
+{
+	struct splice_programs *programs = need(state);
+
+	for (int i = 0; i < 4; i++) {
+		uint32_t before = i & 1 ? SL_ACTIVE : SL_LEARN;
+		bool client_first = i & 2;
+		struct pair pair;
+		const struct ref_packet *one, *other;
+
+		put_pair(programs, &pair, SL_HOLD_WORD(before, 6), 600);
+		set_deadline(programs, &pair, 1);
+		one = client_first ? &pair.to_client : &pair.to_endpoint;
+		other = client_first ? &pair.to_endpoint : &pair.to_client;
+		assert_int_equal(send(programs, one), before == SL_LEARN ? PASS : REDIRECT);
+		assert_int_equal(get(programs, &pair, 0).state, before);
+		assert_int_equal(splice_programs_events(programs), 1);
+		assert_int_equal(programs->got[0].type, SL_EVENT_HOLD_EXPIRED);
+		assert_int_equal(send(programs, other), before == SL_LEARN ? PASS : REDIRECT);
+		assert_int_equal(get(programs, &pair, 1).state, before);
+		assert_int_equal(splice_programs_events(programs), 0);
+		remove_pair(programs, &pair);
+	}
+}
+
+int main(void)
+{
+	struct CMUnitTest tests[] = {
+	    cmocka_unit_test(active__believes_a_hole_within_the_window),
+	    cmocka_unit_test(spliced__drops_a_syn),
+	    cmocka_unit_test(rst__closes_at_the_exact_number_only),
+	    cmocka_unit_test(fins__close_when_both_are_acknowledged),
+	    cmocka_unit_test(fin__outside_of_the_window_is_ignored),
+	    cmocka_unit_test(hold__drops_and_moves_the_end),
+	    cmocka_unit_test(hold__ends_behind_its_deadline),
+	};
+
+	return run_with_programs(tests, ARRAY_SIZE(tests));
+}
