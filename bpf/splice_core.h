@@ -232,7 +232,8 @@ SL_INLINE void sl_record(struct sl_flow *flow, const struct sl_segment *segment)
 	if (segment->flags & SL_S_ACK) {
 		if (sl_after(segment->ack, SL_READ(flow->ack)))
 			SL_WRITE(flow->ack, segment->ack);
-		SL_WRITE(flow->window, segment->window);
+		if (!(segment->flags & SL_S_SYN)) /* RFC 7323 s2.2: that one is not scaled */
+			SL_WRITE(flow->window, segment->window);
 	}
 	if (!(segment->flags & SL_S_TSVAL))
 		return;
