@@ -106,12 +106,14 @@ static __always_inline int is_time_to_ask(__u64 last_ns, __u64 now_ns)
 	return (last_ns ^ now_ns) >> 30 != 0;
 }
 
-/* Return: 0, or the enum sl_stat that the packet has to be dropped for. */
-static __always_inline int find_way(struct __sk_buff *skb, const struct sl_packet *p,
-				    const struct sl_flow *flow, int ask, struct way *way)
+/* Return: 0, or the enum sl_stat that the packet has to be dropped for. Global: verified once. */
+__noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p,
+			   const struct sl_flow *flow, int ask, struct way *way)
 {
 	struct bpf_fib_lookup fib = {0};
 
+	if (!p || !flow || !way)
+		return SL_STAT_DROP_ROUTE;
 	if (flow->flags & SL_F_TO_LOCAL) {
 		*way = (struct way){.oif = flow->oif, .kind = WAY_LOCAL};
 		return 0;
@@ -291,24 +293,32 @@ static __always_inline void see_fin_ack(struct sl_flow *flow, struct sl_flow *ot
 		close_pair(flow, other, SL_CLOSED_BY_FIN, now_ns);
 }
 
-/* Ends are rare enough to look up the other direction for. */
-static __always_inline void see_end(const struct sl_packet *p, struct sl_flow *flow,
-				    const struct sight *sight, __u64 now_ns)
+/* Global: verified once. Return: 0 */
+__noinline int sl_see_end(const struct sl_packet *p, struct sl_flow *flow,
+			  const struct sight *sight, __u64 now_ns)
 {
-	const struct sl_segment *segment = &p->segment;
+	const struct sl_segment *segment;
 	struct sl_flow *other;
 
-	if (!(segment->flags & (SL_S_FIN | SL_S_RST)) && !(flow->marks & SL_M_PEER_FIN))
-		return;
+	if (!p || !flow || !sight)
+		return 0;
+	segment = &p->segment;
 	other = sl_flow_other(flow, p->is_ipv6);
 	if (!other)
-		return;
+		return 0;
 	if (segment->flags & SL_S_RST)
 		see_rst(flow, other, segment, sight->end_seq, now_ns);
 	else if (segment->flags & SL_S_FIN)
 		see_fin(flow, other, segment, sight, now_ns);
 	if (flow->marks & SL_M_PEER_FIN)
 		see_fin_ack(flow, other, now_ns);
+	return 0;
+}
+
+/* Ends are rare enough to look up the other direction for. */
+static __always_inline int is_about_end(const struct sl_packet *p, const struct sl_flow *flow)
+{
+	return p->segment.flags & (SL_S_FIN | SL_S_RST) || flow->marks & SL_M_PEER_FIN;
 }
 
 static __always_inline void account(struct sl_flow *flow, const struct __sk_buff *skb, __u32 state)
@@ -335,7 +345,7 @@ static __always_inline int forward(struct __sk_buff *skb, const struct sl_packet
 	int why = is_untranslatable(p);
 
 	if (why == 0)
-		why = find_way(skb, p, flow, ask, &way);
+		why = sl_find_way(skb, p, flow, ask, &way);
 	if (why == 0)
 		why = change_packet(skb, p, flow, &way);
 	if (why == 0) {
@@ -443,7 +453,8 @@ static __always_inline int handle(struct __sk_buff *skb, struct sl_packet *p, st
 	 * entry, it reaches the listener. */
 	if (p->segment.flags & SL_S_SYN)
 		return drop(SL_STAT_DROP_HEADER);
-	see_end(p, flow, &sight, now_ns);
+	if (is_about_end(p, flow))
+		sl_see_end(p, flow, &sight, now_ns);
 	advance = sight.is_counted ? sl_advance(&p->segment, sight.end_seq) : 0;
 	if (advance)
 		__sync_fetch_and_add(&flow->payload_bytes, advance);
