@@ -417,7 +417,7 @@ static __always_inline struct sight publish(struct __sk_buff *skb, struct sl_pac
 		    is_of_connection(p, flow) && is_in_window(p, flow, sight.end_seq);
 	}
 	if (!sight.is_counted) {
-		sl_end_seq_barrier(flow);
+		sight.end_seq = sl_end_seq_barrier(flow);
 		return sight;
 	}
 	if (!(flow->marks & SL_M_SEEN))
