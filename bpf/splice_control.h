@@ -19,8 +19,8 @@ struct sl_holding {
 };
 
 /*
- * The number that makes a HOLD's word unlike others: two of one connection are never within the
- * same 256 ns of the 4 s that it spans, and none lasts for so long.
+ * The number that makes a HOLD's word unlike others. To be taken for another one, it would have to
+ * begin a multiple of 4.3 s later, to 256 ns, while somebody is still busy with the other.
  */
 SL_INLINE struct sl_holding sl_holding_new(__u32 before, __u64 now_ns, __u64 hold_ns)
 {

@@ -150,7 +150,8 @@ SL_INLINE int sl_close(struct sl_flow *first, struct sl_flow *second)
 /* Attempts; each failure is another CPU's success on the same flow. */
 #define SL_PUBLISH_TRIES 16
 
-SL_INLINE __u32 sl_end_seq_barrier(struct sl_flow *flow)
+/* Use what it returns: BPF's atomic operations order memory only if they fetch. */
+SL_INLINE __u32 __attribute__((warn_unused_result)) sl_end_seq_barrier(struct sl_flow *flow)
 {
 	return __sync_fetch_and_add(&flow->end_seq, 0);
 }
@@ -232,7 +233,8 @@ SL_INLINE void sl_record(struct sl_flow *flow, const struct sl_segment *segment)
 	if (segment->flags & SL_S_ACK) {
 		if (sl_after(segment->ack, SL_READ(flow->ack)))
 			SL_WRITE(flow->ack, segment->ack);
-		SL_WRITE(flow->window, segment->window);
+		if (!(segment->flags & SL_S_SYN)) /* RFC 7323 s2.2: that one is not scaled */
+			SL_WRITE(flow->window, segment->window);
 	}
 	if (!(segment->flags & SL_S_TSVAL))
 		return;

@@ -16,7 +16,7 @@ struct sl_packet {
 	__u8 is_readable; /* the TCP header does not contradict itself; else there is no segment */
 	__u16 fragment;   /* 0, or it is one */
 	__u8 options_size;
-	__u8 zero;
+	__u8 is_plain; /* options are timestamps in the usual layout, and nothing else */
 	__be16 check;
 	struct sl_segment segment;
 };
@@ -59,17 +59,78 @@ static __always_inline void sl_read_tcp(struct sl_packet *p, const struct tcphdr
 	segment->end = sl_segment_end(segment->seq, segment->payload, segment->flags);
 }
 
-/* Timestamps are only looked for where they usually are. */
+/* ---- options ---------------------------------------------------------------------------------
+ * What is global here, and not static, the kernel verifies once, and not again with all that comes
+ * before and behind it.
+ */
+
+static long sl_options_turn(__u32 i, struct sl_options *options)
+{
+	return sl_options_step(options);
+}
+
+/* Return: 0, or 1 if there are none there. */
+static __always_inline int sl_options_load(struct __sk_buff *skb, __u32 at, __u32 size,
+					   struct sl_options *options)
+{
+	if (size < 1 || size > SL_OPTIONS_MAX)
+		return 1;
+	/* As it is; but clang 19 leaves the verifier no other way to see that. */
+	size = (size - 1) % sizeof(options->bytes) + 1;
+	return bpf_skb_load_bytes(skb, at, options->bytes, size) != 0;
+}
+
+/* The timestamp among options in any layout. Return: 1, or 0 if there is none. */
+__noinline int sl_find_tsval(struct __sk_buff *skb, __u32 at, __u32 size, __u32 *ret_tsval)
+{
+	struct sl_options options = {.length = size};
+
+	if (!ret_tsval || sl_options_load(skb, at, size, &options))
+		return 0;
+	bpf_loop(SL_OPTIONS_MAX, sl_options_turn, &options, 0); /* changes the copy only */
+	*ret_tsval = options.tsval;
+	return options.has_tsval;
+}
+
 static __always_inline void sl_read_tsval(struct __sk_buff *skb, struct sl_packet *p)
 {
+	__u32 at = p->l4 + sizeof(struct tcphdr), tsval;
 	__be32 words[2];
 
-	if (p->options_size < SL_PLAIN_OPTIONS_SIZE ||
-	    bpf_skb_load_bytes(skb, p->l4 + sizeof(struct tcphdr), words, sizeof(words)) ||
-	    words[0] != SL_SWAP32(SL_PLAIN_OPTIONS_WORD))
+	if (p->options_size < 10 || bpf_skb_load_bytes(skb, at, words, sizeof(words)))
 		return;
-	p->segment.tsval = SL_SWAP32(words[1]);
-	p->segment.flags |= SL_S_TSVAL;
+	if (words[0] == SL_SWAP32(SL_PLAIN_OPTIONS_WORD)) {
+		p->segment.tsval = SL_SWAP32(words[1]);
+		p->segment.flags |= SL_S_TSVAL;
+		p->is_plain = p->options_size == SL_PLAIN_OPTIONS_SIZE;
+	} else if (sl_find_tsval(skb, at, p->options_size, &tsval)) {
+		p->segment.tsval = tsval;
+		p->segment.flags |= SL_S_TSVAL;
+	}
+}
+
+/*
+ * Changes options in any layout. Return: 0, or the enum sl_stat that the packet has to be dropped
+ * for.
+ * @sum: the changes are added
+ */
+__noinline int sl_walk_options(struct __sk_buff *skb, struct sl_flow *flow, __u32 at,
+			       __u32 size_and_ack, __u64 *sum)
+{
+	__u32 size = size_and_ack >> 1;
+	struct sl_options options = {0};
+
+	if (!flow || !sum || sl_options_load(skb, at, size, &options))
+		return SL_STAT_DROP_OPTIONS;
+	sl_options_begin(&options, flow, size, size_and_ack & 1);
+	bpf_loop(SL_OPTIONS_MAX, sl_options_turn, &options, 0);
+	if (options.is_wrong)
+		return SL_STAT_DROP_OPTIONS;
+	size = (size - 1) % sizeof(options.bytes) + 1;
+	if (options.is_changed && bpf_skb_store_bytes(skb, at, options.bytes, size, 0))
+		return SL_STAT_DROP_MEMORY;
+	*sum += options.sum;
+	return 0;
 }
 
 /* ---- the checksum ---------------------------------------------------------------------------- */
@@ -101,10 +162,7 @@ static long sl_sum_block(__u32 i, struct sl_sum_walk *walk)
 	return 0;
 }
 
-/*
- * All bytes, where nobody has done that before: an interface without offloads and GRO. (This and
- * what else is global is verified once, and not with all that comes before and behind.)
- */
+/* All bytes, where nobody has done that before: an interface without offloads and GRO. */
 __noinline int sl_is_sum_right(struct __sk_buff *skb, __u32 l4, __u32 length, __u32 pseudo)
 {
 	struct sl_sum_walk walk = {.skb = skb, .at = l4, .left = length, .sum = pseudo};
@@ -130,39 +188,6 @@ static __always_inline int sl_is_checksum_right(struct __sk_buff *skb, const str
 {
 	return bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0 || p->check == p->pseudo ||
 	       sl_is_device_sum_right(skb, p) || sl_is_sum_right(skb, p->l4, p->length, p->pseudo);
-}
-
-/* ---- changing -------------------------------------------------------------------------------- */
-
-static long sl_options_turn(__u32 i, struct sl_options *options)
-{
-	return sl_options_step(options);
-}
-
-/*
- * Options in any layout. Return: 0, or the enum sl_stat that the packet has to be dropped for.
- * @sum: the changes are added
- */
-__noinline int sl_walk_options(struct __sk_buff *skb, struct sl_flow *flow, __u32 l4,
-			       __u32 size_and_ack, __u64 *sum)
-{
-	__u32 at = l4 + sizeof(struct tcphdr), size = size_and_ack >> 1;
-	struct sl_options options = {0};
-
-	if (!flow || !sum || size < 1 || size > SL_OPTIONS_MAX)
-		return SL_STAT_DROP_OPTIONS;
-	size =
-	    (size - 1) % sizeof(options.bytes) + 1; /* as it is; for clang 19 with any verifier */
-	sl_options_begin(&options, flow, size, size_and_ack & 1);
-	if (bpf_skb_load_bytes(skb, at, options.bytes, size))
-		return SL_STAT_DROP_OPTIONS;
-	bpf_loop(SL_OPTIONS_MAX, sl_options_turn, &options, 0);
-	if (options.is_wrong)
-		return SL_STAT_DROP_OPTIONS;
-	if (options.is_changed && bpf_skb_store_bytes(skb, at, options.bytes, size, 0))
-		return SL_STAT_DROP_MEMORY;
-	*sum += options.sum;
-	return 0;
 }
 
 /*

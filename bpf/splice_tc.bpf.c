@@ -106,12 +106,14 @@ static __always_inline int is_time_to_ask(__u64 last_ns, __u64 now_ns)
 	return (last_ns ^ now_ns) >> 30 != 0;
 }
 
-/* Return: 0, or the enum sl_stat that the packet has to be dropped for. */
-static __always_inline int find_way(struct __sk_buff *skb, const struct sl_packet *p,
-				    const struct sl_flow *flow, int ask, struct way *way)
+/* Return: 0, or the enum sl_stat that the packet has to be dropped for. Global: verified once. */
+__noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p,
+			   const struct sl_flow *flow, int ask, struct way *way)
 {
 	struct bpf_fib_lookup fib = {0};
 
+	if (!p || !flow || !way)
+		return SL_STAT_DROP_ROUTE;
 	if (flow->flags & SL_F_TO_LOCAL) {
 		*way = (struct way){.oif = flow->oif, .kind = WAY_LOCAL};
 		return 0;
@@ -167,8 +169,8 @@ static __always_inline int change_plain_options(void *options, const void *end,
 {
 	if (p->options_size == 0)
 		return 1;
-	if (p->options_size != SL_PLAIN_OPTIONS_SIZE || !(p->segment.flags & SL_S_TSVAL) ||
-	    !(flow->flags & SL_F_TIMESTAMPS) || options + SL_PLAIN_OPTIONS_SIZE > end)
+	if (!p->is_plain || !(flow->flags & SL_F_TIMESTAMPS) ||
+	    options + SL_PLAIN_OPTIONS_SIZE > end)
 		return 0;
 	change->tcp += sl_rewrite_plain_options(options, flow, !!(p->segment.flags & SL_S_ACK));
 	return 1;
@@ -180,7 +182,8 @@ static __always_inline int change_options(struct __sk_buff *skb, const struct sl
 	__u32 size_and_ack = p->options_size << 1 | !!(p->segment.flags & SL_S_ACK);
 
 	sl_count(SL_STAT_OPTIONS_WALKED);
-	return sl_walk_options(skb, flow, p->l4, size_and_ack, &change->tcp);
+	return sl_walk_options(skb, flow, p->l4 + sizeof(struct tcphdr), size_and_ack,
+			       &change->tcp);
 }
 
 static __always_inline int change_ipv4(struct __sk_buff *skb, const struct sl_packet *p,
@@ -290,32 +293,37 @@ static __always_inline void see_fin_ack(struct sl_flow *flow, struct sl_flow *ot
 		close_pair(flow, other, SL_CLOSED_BY_FIN, now_ns);
 }
 
-/* Ends are rare enough to look up the other direction for. */
-static __always_inline void see_end(const struct sl_packet *p, struct sl_flow *flow,
-				    const struct sight *sight, __u64 now_ns)
+/* Global: verified once. Return: 0 */
+__noinline int sl_see_end(const struct sl_packet *p, struct sl_flow *flow,
+			  const struct sight *sight, __u64 now_ns)
 {
-	const struct sl_segment *segment = &p->segment;
+	const struct sl_segment *segment;
 	struct sl_flow *other;
 
-	if (!(segment->flags & (SL_S_FIN | SL_S_RST)) && !(flow->marks & SL_M_PEER_FIN))
-		return;
+	if (!p || !flow || !sight)
+		return 0;
+	segment = &p->segment;
 	other = sl_flow_other(flow, p->is_ipv6);
 	if (!other)
-		return;
+		return 0;
 	if (segment->flags & SL_S_RST)
 		see_rst(flow, other, segment, sight->end_seq, now_ns);
 	else if (segment->flags & SL_S_FIN)
 		see_fin(flow, other, segment, sight, now_ns);
 	if (flow->marks & SL_M_PEER_FIN)
 		see_fin_ack(flow, other, now_ns);
+	return 0;
 }
 
-static __always_inline void account(struct sl_flow *flow, const struct __sk_buff *skb, __u32 state,
-				    __u32 advance)
+/* Ends are rare enough to look up the other direction for. */
+static __always_inline int is_about_end(const struct sl_packet *p, const struct sl_flow *flow)
+{
+	return p->segment.flags & (SL_S_FIN | SL_S_RST) || flow->marks & SL_M_PEER_FIN;
+}
+
+static __always_inline void account(struct sl_flow *flow, const struct __sk_buff *skb, __u32 state)
 {
 	__sync_fetch_and_add(&flow->packets, 1);
-	if (advance)
-		__sync_fetch_and_add(&flow->payload_bytes, advance);
 	sl_count(state == SL_CLOSED ? SL_STAT_CLOSED : SL_STAT_FORWARDED);
 	sl_count_more(SL_STAT_FORWARDED_BYTES, skb->len - SL_L3);
 }
@@ -331,17 +339,19 @@ static __always_inline int is_untranslatable(const struct sl_packet *p)
 }
 
 static __always_inline int forward(struct __sk_buff *skb, const struct sl_packet *p,
-				   struct sl_flow *flow, int ask)
+				   struct sl_flow *flow, __u32 state, int ask)
 {
 	struct way way = {0};
 	int why = is_untranslatable(p);
 
 	if (why == 0)
-		why = find_way(skb, p, flow, ask, &way);
+		why = sl_find_way(skb, p, flow, ask, &way);
 	if (why == 0)
 		why = change_packet(skb, p, flow, &way);
-	if (why == 0)
+	if (why == 0) {
+		account(flow, skb, state);
 		return leave(&way);
+	}
 	if (why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
 	    why == SL_STAT_DROP_OPTIONS || why == SL_STAT_DROP_MTU)
 		return drop_untranslatable(flow, why, bpf_ktime_get_ns());
@@ -364,10 +374,15 @@ static __always_inline int is_in_window(const struct sl_packet *p, const struct 
 	return other && !sl_after(p->segment.end, sl_window_end(other));
 }
 
-/* A SYN of a connection that stands is none of its segments (RFC 5961 s4). */
-static __always_inline int is_late_syn(const struct sl_packet *p, const struct sl_flow *flow)
+/*
+ * RFC 9293 s3.10.7.4: of a connection that stands there is no segment without ACK; and RFC 5961
+ * s4: nor is a SYN one of its segments.
+ */
+static __always_inline int is_of_connection(const struct sl_packet *p, const struct sl_flow *flow)
 {
-	return (p->segment.flags & SL_S_SYN) && sl_is_spliced(SL_READ(flow->state));
+	if (!(p->segment.flags & SL_S_ACK))
+		return 0;
+	return !(p->segment.flags & SL_S_SYN) || !sl_is_spliced(SL_READ(flow->state));
 }
 
 /* Rule 3. @flow is not in LEARN, so that its peer is known. */
@@ -398,10 +413,11 @@ static __always_inline struct sight publish(struct __sk_buff *skb, struct sl_pac
 	sight.is_right = p->is_readable && sl_is_checksum_right(skb, p);
 	if (sight.is_right) {
 		sl_read_tsval(skb, p);
-		sight.is_counted = is_in_window(p, flow, sight.end_seq) && !is_late_syn(p, flow);
+		sight.is_counted =
+		    is_of_connection(p, flow) && is_in_window(p, flow, sight.end_seq);
 	}
 	if (!sight.is_counted) {
-		sl_end_seq_barrier(flow);
+		sight.end_seq = sl_end_seq_barrier(flow);
 		return sight;
 	}
 	if (!(flow->marks & SL_M_SEEN))
@@ -415,7 +431,7 @@ static __always_inline int handle(struct __sk_buff *skb, struct sl_packet *p, st
 {
 	__u64 now_ns = bpf_ktime_get_ns(), last_ns = flow->last_ns;
 	struct sight sight = publish(skb, p, flow);
-	__u32 state = SL_READ(flow->state); /* rule 1: behind the barrier */
+	__u32 state = SL_READ(flow->state), advance; /* rule 1: behind the barrier */
 
 	if (sl_is_hold(state))
 		state = settle(flow, p->is_ipv6, now_ns);
@@ -435,11 +451,14 @@ static __always_inline int handle(struct __sk_buff *skb, struct sl_packet *p, st
 	/* Translated, it would open a connection to the endpoint past the gateway, as soon as the
 	 * endpoint has closed this one. The peer sends it again; once the daemon has removed the
 	 * entry, it reaches the listener. */
-	if (is_late_syn(p, flow))
+	if (p->segment.flags & SL_S_SYN)
 		return drop(SL_STAT_DROP_HEADER);
-	see_end(p, flow, &sight, now_ns);
-	account(flow, skb, state, sight.is_counted ? sl_advance(&p->segment, sight.end_seq) : 0);
-	return forward(skb, p, flow, is_time_to_ask(last_ns, now_ns));
+	if (is_about_end(p, flow))
+		sl_see_end(p, flow, &sight, now_ns);
+	advance = sight.is_counted ? sl_advance(&p->segment, sight.end_seq) : 0;
+	if (advance)
+		__sync_fetch_and_add(&flow->payload_bytes, advance);
+	return forward(skb, p, flow, state, is_time_to_ask(last_ns, now_ns));
 }
 
 /* ---- finding the flow ------------------------------------------------------------------------ */

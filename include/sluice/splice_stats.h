@@ -15,7 +15,7 @@
 	X(SL_STAT_DROP_HOLD, "drop_hold", "dropped while a connection changed hands")          \
 	X(SL_STAT_DROP_FRAGMENT, "drop_fragment", "fragments")                                 \
 	X(SL_STAT_DROP_IP_OPTIONS, "drop_ip_options", "IP options or extension headers")       \
-	X(SL_STAT_DROP_HEADER, "drop_header", "a TCP header that contradicts itself")          \
+	X(SL_STAT_DROP_HEADER, "drop_header", "a wrong TCP header, or a SYN")                  \
 	X(SL_STAT_DROP_CHECKSUM, "drop_checksum", "a wrong checksum")                          \
 	X(SL_STAT_DROP_OPTIONS, "drop_options", "TCP options that cannot be translated")       \
 	X(SL_STAT_DROP_TTL, "drop_ttl", "no hop left")                                         \

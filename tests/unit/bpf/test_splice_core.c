@@ -258,7 +258,7 @@ static void activate__joins_the_numbers_of_both_legs(void **state)
 static void activate__exchanges_addresses(void **state)
 {
 	struct sl_activate_args args = sample_args;
-	struct sl_flow flows[2] = {0};
+	struct sl_flow flows[2] = {{0}, {0}};
 	const struct sl_peer *to_endpoint = &flows[0].peer, *to_client = &flows[1].peer;
 
 	ready_pair(flows);

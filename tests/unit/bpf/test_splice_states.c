@@ -15,7 +15,7 @@ struct pair {
 static void put_pair(struct splice_programs *programs, struct pair *pair, uint32_t state_word,
 		     uint32_t window)
 {
-	struct sl_flow flows[2] = {0};
+	struct sl_flow flows[2] = {{0}, {0}};
 	uint64_t random = 7;
 
 	make_packet(&pair->to_endpoint, false);

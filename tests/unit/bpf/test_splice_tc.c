@@ -120,6 +120,50 @@ static void learn__counts_syn_and_fin(void **state)
 	assert_int_equal(flow.end_seq, 1011);
 }
 
+static void learn__finds_timestamps_in_any_layout(void **state)
+{
+	static const uint8_t mss[2] = {5, 180}, edges[8] = {1};
+	struct splice_programs *programs = need(state);
+
+	for (int layout = 0; layout < 24; layout++) {
+		struct ref_packet packet;
+		struct sl_flow flow = {.state = SL_LEARN};
+		struct frame frame;
+
+		make_packet(&packet, layout & 1);
+		packet.n_options = 0;
+		if (layout & 2)
+			ref_options_add(&packet, 2, 4, mss);
+		if (layout & 4)
+			ref_options_add(&packet, 5, 10, edges);
+		for (int i = 0; i < layout >> 3; i++)
+			ref_options_add(&packet, 1, 1, NULL);
+		ref_options_add_timestamps(&packet, 0x12345678, 9);
+		ref_options_pad(&packet);
+		make_frame(&packet, &frame);
+		assert_int_equal(run_flow(programs, &packet, &flow, &frame), PASS);
+		assert_untouched(&frame, &packet);
+		assert_int_equal(flow.tsval, 0x12345678);
+		assert_int_equal(flow.marks, SL_M_SEEN | SL_M_TSVAL);
+	}
+}
+
+/* RFC 9293 s3.10.7.4, fifth: without ACK it is dropped. */
+static void learn__does_not_count_what_has_no_ack(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct ref_packet packet;
+	struct sl_flow flow = {.state = SL_LEARN};
+	struct frame frame;
+
+	make_packet(&packet, false);
+	packet.flags = 0;
+	make_frame(&packet, &frame);
+	assert_int_equal(run_flow(programs, &packet, &flow, &frame), PASS);
+	assert_int_equal(flow.end_seq, 0);
+	assert_int_equal(flow.marks, 0);
+}
+
 /* Passed, for the stack to judge, but not believed. */
 static void learn__does_not_believe_a_wrong_checksum(void **state)
 {
@@ -387,6 +431,8 @@ int main(void)
 	    cmocka_unit_test(frame_of_another_station__passes),
 	    cmocka_unit_test(learn__records_and_passes),
 	    cmocka_unit_test(learn__counts_syn_and_fin),
+	    cmocka_unit_test(learn__finds_timestamps_in_any_layout),
+	    cmocka_unit_test(learn__does_not_count_what_has_no_ack),
 	    cmocka_unit_test(learn__does_not_believe_a_wrong_checksum),
 	    cmocka_unit_test(learn__believes_a_checksum_that_is_still_to_be_made),
 	    cmocka_unit_test(learn__passes_what_could_not_be_translated),
