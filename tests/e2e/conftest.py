@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from lib import box as boxes
 from lib import env, process
 from lib.daemon import Daemons
 from lib.endpoint import RawEndpoint
 from lib.peers import Peers
+from lib.splice_network import Network
 
 # A hanging test fails here, with a traceback of where it hung; nothing asserts on time.
 _LIMIT_S = 120 * (5 if env.IN_VM else 3 if env.SANITIZED else 1)
@@ -101,6 +103,33 @@ def peers(directory):
     """Starts real WebSocket programs as peers."""
     with Peers(directory) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def _splice_is_possible():
+    why_not = boxes.missing()
+    if why_not:
+        pytest.skip(why_not)
+    with _temporary_directory() as directory, boxes.Box(directory) as box:
+        said = box.loader("load", check=False)
+        if said.returncode != 0:
+            pytest.skip(f"nothing can be loaded here: {said.stderr.strip()}")
+
+
+@pytest.fixture
+def splice_network(_splice_is_possible, directory):
+    """start(version=4, **options) -> lib.splice_network.Network, running until the test ends."""
+    made = []
+
+    def start(version=4, **options):
+        made.append(Network(box, version))
+        made[-1].begin(**options)
+        return made[-1]
+
+    with boxes.Box(directory) as box:
+        yield start
+        for network in made:
+            network.end()
 
 
 # The same for a whole file, where many small cases use one daemon.

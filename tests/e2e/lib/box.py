@@ -59,9 +59,10 @@ class Box:
         assert done.returncode == 0 or not check, f"{argv}: {done.stdout}{done.stderr}"
         return done
 
-    def start(self, *argv):
+    def start(self, *argv, nofile=None):
         self._n += 1
-        return process.Process(self.argv(*argv), self.directory, f"in-box-{self._n}")
+        name = f"in-box-{self._n}"
+        return process.Process(self.argv(*argv), self.directory, name, nofile=nofile)
 
     def loader(self, *argv, check=True):
         """sluice-loader, in here."""

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A gateway between two networks whose kernel takes its connections over. Client (c), gateway and
+endpoint (b) have a network namespace each; the fixture splice_network makes such networks.
+"""
+
+import json
+import os
+import signal
+
+from lib import env
+
+BENCH = env.BUILD / "sluice-bench"
+CLIENTS = {4: "10.1.0.1:8080", 6: "[fd01::1]:8080"}
+NO_LIMITS = "max_frame = 0  max_message = 0"  # those need the relay
+
+# Bytes of a stream that are not payload: the header of a message of 64, and the Close frame.
+MASKED, PLAIN, MASKED_CLOSE, PLAIN_CLOSE = 6, 2, 8, 4
+
+
+def far_address(version, net, i=0):
+    """Of the host on the other side of network @net: its address number @i."""
+    return f"10.{net}.0.{2 + i}" if version == 4 else f"fd0{net}::{2 + i:x}"
+
+
+class Network:
+    """The three of them, with everything running."""
+
+    def __init__(self, box, version):
+        self.box = box
+        self.version = version
+        self.processes = []
+        self.control = box.directory / "control.sock"
+        self.log = box.directory / "access.log"
+        self.config = box.directory / "splice.conf"
+        self.server = None
+        self.daemon = None
+        self.pid = None  # the daemon's
+
+    def begin(self, *, limits=NO_LIMITS, route="", kernel="", more="", hooks=("gc", "gb"),
+              flows=4096, endpoint=None, far_addresses=(1, 1), sysctls=(), server=(),
+              nofile=None):
+        """
+        @endpoint: an address of the gateway's own host to run it on
+        @far_addresses: how many the client and the endpoint have
+        @sysctls: (namespace, name, value); the gateway's is ""
+        @nofile: the daemon's limit of descriptors
+        """
+        self._wire(far_addresses)
+        for where, name, value in sysctls:
+            self.sysctl(where, name, value)
+        if hooks is not None:
+            self.box.loader("load", "--flows", flows, "--group", "0")
+            self.box.loader("attach", *hooks)
+        endpoints = [endpoint] if endpoint else self._endpoints(far_addresses[1])
+        self._start_server(endpoint is None, endpoints, server)
+        members = "\n".join(f'  endpoint e{i} {{ address = "{address}" }}'
+                            for i, address in enumerate(endpoints))
+        self.config.write_text(f"""
+log {{ level = debug  access = "{self.log}" }}
+admin {{ control = "{self.control}" }}
+kernel {{ {kernel} }}
+{more}
+listener l {{ listen = {{"{CLIENTS[self.version]}"}} }}
+cluster c {{
+{members}
+}}
+route r {{ proxy = c  {limits}  {route} }}
+""")
+        self.start_daemon(nofile)
+
+    def _endpoints(self, n):
+        text = "%s:9000" if self.version == 4 else "[%s]:9000"
+        return [text % far_address(self.version, 2, i) for i in range(n)]
+
+    def _start_server(self, is_far, addresses, options):
+        where = ("ip", "netns", "exec", "b") if is_far else ()
+        self.server = self.start(*where, BENCH, "server", "--json", "--listen",
+                                 ",".join(addresses), *options)
+        self.server.wait_line()
+
+    def start_daemon(self, nofile=None):
+        self.control.unlink(missing_ok=True)
+        self.daemon = self.start(env.BUILD / "sluiced", "-c", self.config, nofile=nofile)
+        env.until(self._answers, "the control socket")
+        self.pid = self._find_daemon()
+
+    def _answers(self):
+        assert self.daemon.is_running(), f"sluiced ended early: {self.daemon.stderr()}"
+        return self.control.exists()
+
+    def kill_daemon(self):
+        os.kill(self.pid, signal.SIGKILL)
+        self.daemon.wait()
+
+    def start(self, *argv, nofile=None):
+        self.processes.append(self.box.start(*argv, nofile=nofile))
+        return self.processes[-1]
+
+    def end(self):
+        for process in self.processes:
+            process.kill()
+
+    def _wire(self, far_addresses):
+        ip = [("c", "gc", "c0", 1), ("b", "gb", "b0", 2)]
+        for (name, ours, theirs, net), n in zip(ip, far_addresses):
+            self.box.run("ip", "netns", "add", name)
+            self.box.run("ip", "link", "add", ours, "type", "veth", "peer", "name", theirs,
+                         "netns", name)
+            self._address((), ours, f"10.{net}.0.1/24", f"fd0{net}::1/64")
+            for i in range(n):
+                self._address(("-n", name), theirs, f"{far_address(4, net, i)}/24",
+                              f"{far_address(6, net, i)}/64")
+            self.box.run("ip", "link", "set", ours, "up")
+            self.box.run("ip", "-n", name, "link", "set", theirs, "up")
+
+    def _address(self, where, interface, *addresses):
+        for address in addresses:
+            nodad = ("nodad",) if ":" in address else ()
+            self.box.run("ip", *where, "address", "add", address, "dev", interface, *nodad)
+
+    def inside(self, where, *argv, check=True):
+        """Runs in the namespace @where; the gateway's is ""."""
+        prefix = ("ip", "netns", "exec", where) if where else ()
+        return self.box.run(*prefix, *argv, check=check)
+
+    def sysctl(self, where, name, value):
+        path = "/proc/sys/" + name.replace(".", "/")
+        self.inside(where, "sh", "-c", f"echo '{value}' >{path}")
+
+    def _find_daemon(self):
+        """nsenter has become the daemon, or is its parent."""
+        children = f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children"
+        with open(children, encoding="ascii") as file:
+            pids = file.read().split()
+        return int(pids[0]) if pids else self.daemon.pid
+
+    def ctl(self, *argv):
+        return json.loads(self.box.run(env.BUILD / "sluicectl", "-j", "-s", self.control,
+                                       *argv).stdout)
+
+    def client(self, *argv):
+        return self.start("ip", "netns", "exec", "c", BENCH, "client",
+                          f"ws://{CLIENTS[self.version]}/", "--json", *argv)
+
+    def connections(self):
+        return self.ctl("show", "connections")
+
+    def paths(self):
+        return sorted((row["path"], row["reason"]) for row in self.connections())
+
+    def wait_spliced(self, n):
+        env.until(lambda: self.paths() == [("splice", "none")] * n, f"{n} spliced connections")
+
+    def wait_none(self):
+        env.until(lambda: not self.connections(), "the end of all connections")
+
+    def lines(self, n):
+        """The access log, once it has so many lines."""
+
+        def read():
+            text = self.log.read_text() if self.log.exists() else ""
+            rows = [json.loads(line) for line in text.splitlines()]
+            return rows if len(rows) >= n else None
+
+        return env.until(read, f"{n} lines of the access log")
+
+    def offload(self):
+        return {row["path"]: row for row in self.ctl("show", "offload")}
+
+    def splice_offload(self):
+        return self.offload()["splice"]
+
+
+def result_of(client, patience_s=6 * env.PATIENCE_S):
+    """What a client that has met no error has counted."""
+    code = client.wait(patience_s)
+    assert code == 0, client.stderr()
+    result = json.loads(client.stdout())
+    assert result["errors_total"] == 0, result
+    return result
