@@ -8,6 +8,7 @@
 #include "core/generation.h"
 #include "core/handshake.h"
 #include "core/promotion.h"
+#include "core/spliced.h"
 #include "core/worker.h"
 #include "proto/ws_handshake.h"
 
@@ -214,7 +215,7 @@ void connection_end(struct connection *c, int error)
 	connection_set_error(c, error);
 	log_conn(LOG_LEVEL_DEBUG, c->id, "%s: ends while %s", proto_error_info(c->error)->name,
 		 connection_state_name(c->state));
-	promotion_settle(c);
+	spliced_settle(c);
 	/* The log line reads the sockets, so they are closed behind it. */
 	account(c);
 	connection_set_state(c, CONNECTION_CLOSED);
@@ -304,7 +305,7 @@ void connection_describe(const struct connection *c, struct connection_info *ret
 	    .frames_in = c->frames_in,
 	    .frames_out = c->frames_out,
 	};
-	promotion_describe(c, ret_info);
+	spliced_describe(c, ret_info);
 	copy_name(ret_info->listener, c->listener->name);
 	copy_name(ret_info->route, c->route ? c->route->name : NULL);
 	copy_name(ret_info->cluster, c->cluster ? c->cluster->name : NULL);

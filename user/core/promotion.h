@@ -36,7 +36,6 @@
 #include "sluice/splice_ctl.h"
 
 struct connection;
-struct connection_info;
 struct leg;
 struct promoter;
 
@@ -97,12 +96,7 @@ enum sluice_reason promotion_relayed(struct connection *c);
  * But while the program at @to thinks, its kernel can be made to acknowledge.
  */
 void promotion_on_relayed(struct connection *c, struct leg *to);
-/** promotion_settle() - before a connection that ends is accounted for: add what the kernel has
- * counted */
-void promotion_settle(struct connection *c);
-/** promotion_describe() - add to a listing's row what the kernel has counted */
-void promotion_describe(const struct connection *c, struct connection_info *info);
 /** promotion_end() - the connection is over, its sockets are closed. c->promotion is NULL then */
 void promotion_end(struct connection *c);
-/** promotion_check() - has the kernel seen the end of it? Then this ends the connection */
-void promotion_check(struct connection *c);
+/** promotion_leg_of() - the leg whose packets go in @direction */
+struct leg *promotion_leg_of(struct connection *c, size_t direction);

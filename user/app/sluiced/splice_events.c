@@ -2,7 +2,7 @@
 #include "app/sluiced/splice_events.h"
 
 #include "app/sluiced/gateway.h"
-#include "core/promotion.h"
+#include "core/spliced.h"
 #include "core/worker.h"
 #include "kern/kern_events.h"
 
@@ -31,7 +31,7 @@ static void check_batch(struct worker *w, void *arg)
 		struct connection *c = worker_find(w, batch->ids[i]);
 
 		if (c)
-			promotion_check(c);
+			spliced_check(c);
 	}
 }
 

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/spliced.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/connection.h"
+#include "core/promoter.h"
+#include "core/promotion.h"
+#include "core/promotion_entries.h"
+#include "core/worker.h"
+
+#define LINGER_MS 20
+#define LOOK_MS   10000 /* at entries, in case an event was lost */
+
+/* ---- what the kernel has counted ----------------------------------------------------------- */
+
+static bool is_spliced(const struct promotion *p)
+{
+	return p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED;
+}
+
+static uint64_t count_frames(const struct sl_flow *flow)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(flow->frames); i++)
+		n += flow->frames[i];
+	return n;
+}
+
+void spliced_settle(struct connection *c)
+{
+	struct stats *stats = c->worker->stats;
+	struct sl_flow flows[2];
+
+	if (!c->promotion || !is_spliced(c->promotion) ||
+	    !promotion_entries_read(c->promotion, flows))
+		return;
+	for (size_t i = 0; i < 2; i++) {
+		struct leg *from = promotion_leg_of(c, i);
+		uint64_t n = flows[i].payload_bytes;
+
+		from->bytes_in += n;
+		connection_other_leg(c, from)->bytes_out += n;
+		stat_add(&stats->bytes[SLUICE_PATH_SPLICE]
+				      [i == SL_TO_ENDPOINT ? STATS_IN : STATS_OUT],
+			 n);
+	}
+	c->frames_in += count_frames(&flows[SL_TO_ENDPOINT]);
+	c->frames_out += count_frames(&flows[SL_TO_CLIENT]);
+}
+
+/* Return: how it has ended, or 0. */
+static int end_of(const struct sl_flow flows[2])
+{
+	uint8_t both = flows[0].marks & flows[1].marks, either = flows[0].marks | flows[1].marks;
+
+	if (either & SL_M_RST)
+		return EEND_RESET;
+	return both & SL_M_FIN_ACKED ? EEND_EOF : 0;
+}
+
+static uint64_t idle_ms(const struct sl_flow flows[2])
+{
+	uint64_t now_ns = clock_monotonic_ns(), last_ns = MAX(flows[0].last_ns, flows[1].last_ns);
+
+	return now_ns > last_ns ? (now_ns - last_ns) / NS_PER_MS : 0;
+}
+
+void spliced_describe(const struct connection *c, struct connection_info *info)
+{
+	struct sl_flow flows[2];
+
+	if (!c->promotion || !is_spliced(c->promotion) ||
+	    !promotion_entries_read(c->promotion, flows))
+		return;
+	info->idle_ms = idle_ms(flows);
+	info->bytes_in += flows[SL_TO_ENDPOINT].payload_bytes;
+	info->bytes_out += flows[SL_TO_CLIENT].payload_bytes;
+	info->frames_in += count_frames(&flows[SL_TO_ENDPOINT]);
+	info->frames_out += count_frames(&flows[SL_TO_CLIENT]);
+}
+
+void spliced_check(struct connection *c)
+{
+	struct sl_flow flows[2];
+	int end;
+
+	if (!c->promotion || !is_spliced(c->promotion))
+		return;
+	/* Without its entries nothing of it is left: they were removed by force. */
+	if (!promotion_entries_read(c->promotion, flows)) {
+		connection_end(c, EGW_INTERNAL);
+		return;
+	}
+	end = end_of(flows);
+	if (end) {
+		c->promotion->is_over = true;
+		connection_end(c, end);
+	}
+}
+
+/* ---- spliced ------------------------------------------------------------------------------- */
+
+static void spliced_on_event(struct connection *c, struct leg *leg)
+{
+	/* The sockets are not watched any more. */
+}
+
+static void spliced_on_deadline(struct connection *c)
+{
+	struct sl_flow flows[2];
+	uint64_t idle, limit = c->route->tunnel_timeout_ms;
+
+	if (!limit || !promotion_entries_read(c->promotion, flows))
+		return;
+	idle = idle_ms(flows);
+	if (idle >= limit)
+		connection_end(c, EGW_IDLE);
+	else
+		timer_arm(&c->timer, limit - idle);
+}
+
+/* Without a socket there is no way to send a Close frame: the entries go, and whatever a peer sends
+ * next is answered by an RST. */
+static void spliced_close(struct connection *c, int error, uint16_t code, struct slice text)
+{
+	connection_end(c, error);
+}
+
+static const struct connection_ops spliced_ops = {
+    .on_readable = spliced_on_event,
+    .on_writable = spliced_on_event,
+    .on_deadline = spliced_on_deadline,
+    .close = spliced_close,
+};
+
+void spliced_begin(struct promotion *p)
+{
+	struct connection *c = p->c;
+
+	leg_stop_reading(&c->client);
+	leg_stop_reading(&c->endpoint_leg);
+	p->state = PROMOTION_LINGERING;
+	c->promotions++;
+	connection_set_path(c, SLUICE_PATH_SPLICE, SLUICE_REASON_NONE);
+	connection_set_stage(c, &spliced_ops, NULL, NULL);
+	timer_arm(&p->timer, LINGER_MS);
+	log_conn(LOG_LEVEL_DEBUG, c->id, "spliced, at try %u", p->tries);
+}
+
+static void end_lingering(struct promotion *p)
+{
+	struct connection *c = p->c;
+	struct tcp_backlog backlogs[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		if (tcp_backlog_read(promotion_leg_of(c, i)->fd, &backlogs[i]) == 0 &&
+		    backlogs[i].unread)
+			log_conn(LOG_LEVEL_ERROR, c->id,
+				 "%u bytes came to a socket after the kernel had taken over",
+				 backlogs[i].unread);
+	}
+	/* In repair: their peers are told nothing. */
+	leg_close(&c->client);
+	leg_close(&c->endpoint_leg);
+	p->state = PROMOTION_SPLICED;
+	timer_arm(&p->timer, LOOK_MS);
+}
+
+void spliced_on_timer(struct promotion *p)
+{
+	if (p->state == PROMOTION_LINGERING) {
+		end_lingering(p);
+		return;
+	}
+	timer_arm(&p->timer, LOOK_MS);
+	spliced_check(p->c);
+}

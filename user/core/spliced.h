@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection that the kernel serves: listed, counted, timed and ended by its entries. */
+#pragma once
+#include "base/std.h"
+
+struct connection;
+struct connection_info;
+struct promotion;
+
+/** spliced_begin() - both entries are ACTIVE, both sockets in repair: they linger */
+void spliced_begin(struct promotion *p);
+/** spliced_on_timer() - in LINGERING the sockets go; in SPLICED it is looked at */
+void spliced_on_timer(struct promotion *p);
+
+/* Of any connection; nothing happens unless it is spliced. */
+
+/** spliced_settle() - before a connection that ends is accounted for: add what the kernel has
+ * counted */
+void spliced_settle(struct connection *c);
+/** spliced_describe() - add to a listing's row what the kernel has counted */
+void spliced_describe(const struct connection *c, struct connection_info *info);
+/** spliced_check() - has the kernel seen the end of it? Then this ends the connection */
+void spliced_check(struct connection *c);
