@@ -120,7 +120,8 @@ def test_kill_of_the_daemon_costs_no_byte(splice_network):
     [
         ({"route": "splice = off"}, ("relay", "policy")),
         ({"kernel": "splice = off"}, ("relay", "policy")),
-        ({"limits": "max_frame = 1mb  max_message = 0"}, ("relay", "limit")),
+        ({"route": "max_frame = 1mb"}, ("relay", "limit")),
+        ({"route": "max_message = 16mb"}, ("relay", "limit")),
         ({"route": "max_connection_duration = 1h"}, ("relay", "limit")),
         ({"hooks": None}, ("relay", "not_loaded")),
         ({"hooks": ("gc",)}, ("relay", "no_hook")),

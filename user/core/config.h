@@ -124,6 +124,9 @@ enum config_split_key {
 	CONFIG_SPLIT_HEADER,
 };
 
+/* Of a frame or a message where they are assembled, unless the file says otherwise. */
+#define CONFIG_ASSEMBLED_BYTES (UINT64_C(16) << 20)
+
 #define CONFIG_WEIGHT_MAX 1000000u /* of one cluster in a split */
 
 struct config_split {

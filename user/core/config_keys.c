@@ -760,8 +760,10 @@ static const struct config_key route_keys[] = {
 	.words = kernel_paths,
 	.is_reloadable = true,
 	FIELD(struct config_route, splice),
-	.help = "With off, connections stay on the relay, whatever kernel.splice says. A change "
-		"counts for new connections.",
+	.help =
+	    "With off, connections stay on the relay, whatever kernel.splice says: for routes "
+	    "whose frames are to be checked and counted to the end, and whose connections are to "
+	    "be closed by Close frames. A change counts for new connections.",
     },
     {
 	.name = "tunnel_timeout",
@@ -773,7 +775,7 @@ static const struct config_key route_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_route, tunnel_timeout_ms),
 	.help = "A connection on which nothing was received from either side for this long "
-		"is closed.",
+		"is closed with 1001; if it is spliced, both sides are reset.",
     },
     {
 	.name = "max_connection_duration",
@@ -784,24 +786,35 @@ static const struct config_key route_keys[] = {
 	.max = 365 * DAY,
 	.is_reloadable = true,
 	FIELD(struct config_route, max_duration_ms),
-	.help = "A connection that has been open for this long is closed with 1001, busy or not. "
-		"Clients that come back are spread over the endpoints that there are then.",
+	.help =
+	    "A connection that has been open for this long is closed with 1001, busy or not. "
+	    "Clients that come back are spread over the endpoints that there are then. It keeps "
+	    "the route's connections on the relay, as only that can send a Close frame; one that is "
+	    "spliced already when a reload sets it is reset.",
     },
     {
 	.name = "max_frame",
 	.type = CONFIG_BYTES,
-	.fallback = "16mb",
+	.fallback = "auto",
+	.none = "auto",
+	.none_value = CONFIG_SIZE_AUTO,
 	.zero = "no limit, with proxy only",
 	.min = 1,
 	.max = SIZE_LIMIT_MAX,
 	.is_reloadable = true,
 	FIELD(struct config_route, max_frame_bytes),
-	.help = "Payload of one frame. A longer one closes the connection with 1009.",
+	.help =
+	    "Payload of one frame. A longer one closes the connection with 1009. With auto there "
+	    "is no limit with proxy, which passes frames on without keeping them, and 16mb where "
+	    "they are assembled (echo). A limit keeps the route's connections on the relay, as "
+	    "only that looks into them.",
     },
     {
 	.name = "max_message",
 	.type = CONFIG_BYTES,
-	.fallback = "16mb",
+	.fallback = "auto",
+	.none = "auto",
+	.none_value = CONFIG_SIZE_AUTO,
 	.zero = "no limit, with proxy only",
 	.min = 1,
 	.max = SIZE_LIMIT_MAX,

@@ -21,6 +21,9 @@ enum config_type {
 	CONFIG_IPS,       /* the same, written without port, which is 0 */
 };
 
+/* max_frame and max_message until their route's action is known. */
+#define CONFIG_SIZE_AUTO UINT64_MAX
+
 struct config_key {
 	const char *name;
 	enum config_type type;
@@ -29,6 +32,7 @@ struct config_key {
 	uint64_t min, max;    /* of a number; of text, or each of several: its length in bytes */
 	const char *zero;     /* what 0 means, for a number that may also be 0 */
 	const char *none;     /* a word that stands for 0 or NULL: "auto", "off" */
+	uint64_t none_value;  /* a number that it stands for instead */
 	const char *const *words;           /* the index is the value; NULL at the end */
 	bool (*is_valid)(const char *text); /* of text, and of an address as written */
 	const char *expected;               /* "an absolute path": what is_valid accepts */

@@ -206,12 +206,19 @@ static int check_split_key(const struct checker *c, uint32_t number,
 	return fail_key(c, key, "expected split = {…} in the same route");
 }
 
+static void set_limit(const struct config_route *route, uint64_t *limit)
+{
+	if (*limit == CONFIG_SIZE_AUTO)
+		*limit = route->action == CONFIG_ACTION_PROXY ? 0 : CONFIG_ASSEMBLED_BYTES;
+}
+
 /* Whoever assembles messages must have an end to them; a proxy only passes them on. */
-static int check_unlimited(const struct checker *c, uint32_t number,
-			   const struct config_route *route)
+static int set_limits(const struct checker *c, uint32_t number, struct config_route *route)
 {
 	static const char expected[] = "expected a size other than 0: no limit needs proxy";
 
+	set_limit(route, &route->max_frame_bytes);
+	set_limit(route, &route->max_message_bytes);
 	if (route->action == CONFIG_ACTION_PROXY)
 		return 0;
 	if (route->max_frame_bytes == 0)
@@ -518,7 +525,7 @@ static int check_route(const struct checker *c, uint32_t number, struct config_r
 {
 	int r;
 
-	if ((r = set_action(c, number, route)) < 0 || (r = check_unlimited(c, number, route)) < 0 ||
+	if ((r = set_action(c, number, route)) < 0 || (r = set_limits(c, number, route)) < 0 ||
 	    (r = check_split_key(c, number, route)) < 0 || (r = check_body(c, number, route)) < 0)
 		return r;
 	r = set_match(c, number, route);

@@ -142,7 +142,7 @@ static void store_none(const struct config_key *key, void *field)
 	if (key->type == CONFIG_TEXT)
 		config_value_clear(key, field);
 	else
-		put_uint(field, key->size, 0);
+		put_uint(field, key->size, key->none_value);
 }
 
 int config_value_store(const struct config_key *key, const char *text, void *field)

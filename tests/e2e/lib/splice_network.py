@@ -12,7 +12,6 @@ from lib import env
 
 BENCH = env.BUILD / "sluice-bench"
 CLIENTS = {4: "10.1.0.1:8080", 6: "[fd01::1]:8080"}
-NO_LIMITS = "max_frame = 0  max_message = 0"  # those need the relay
 
 # Bytes of a stream that are not payload: the header of a message of 64, and the Close frame.
 MASKED, PLAIN, MASKED_CLOSE, PLAIN_CLOSE = 6, 2, 8, 4
@@ -37,7 +36,7 @@ class Network:
         self.daemon = None
         self.pid = None  # the daemon's
 
-    def begin(self, *, limits=NO_LIMITS, route="", kernel="", more="", hooks=("gc", "gb"),
+    def begin(self, *, route="", kernel="", more="", hooks=("gc", "gb"),
               flows=4096, endpoint=None, far_addresses=(1, 1), sysctls=(), server=(),
               nofile=None):
         """
@@ -65,7 +64,7 @@ listener l {{ listen = {{"{CLIENTS[self.version]}"}} }}
 cluster c {{
 {members}
 }}
-route r {{ proxy = c  {limits}  {route} }}
+route r {{ proxy = c  {route} }}
 """)
         self.start_daemon(nofile)
 

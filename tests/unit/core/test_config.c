@@ -43,6 +43,8 @@ static void load__builds_the_tree(void **state)
 
 	assert_int_equal(config->n_routes, 3);
 	assert_int_equal(config->routes[0].action, CONFIG_ACTION_PROXY);
+	assert_int_equal(config->routes[0].max_frame_bytes, 0);
+	assert_int_equal(config->routes[0].max_message_bytes, 0);
 	assert_ptr_equal(config->routes[0].cluster, &config->clusters[1]);
 	assert_string_equal(config->routes[0].host, "play.example");
 	assert_string_equal(config->routes[0].path, "/game/");
@@ -53,6 +55,7 @@ static void load__builds_the_tree(void **state)
 	assert_string_equal(config->routes[1].path, "/echo");
 	assert_false(config->routes[1].path_is_prefix);
 	assert_int_equal(config->routes[1].max_frame_bytes, 1024);
+	assert_int_equal(config->routes[1].max_message_bytes, 16 << 20);
 	assert_int_equal(config->routes[2].action, CONFIG_ACTION_RESPOND);
 	assert_null(config->routes[2].path);
 	assert_int_equal(config->routes[2].tunnel_timeout_ms, 0);

@@ -71,8 +71,9 @@ static const struct number {
     {"endpoint", "weight", "100", "0 to 1000", "address = \"127.0.0.1:2\""},
     {"route", "tunnel_timeout", "3600000", "0 (never), or 100ms to 365d", ""},
     {"route", "max_connection_duration", "0", "0 (never), or 100ms to 365d", ""},
-    {"route", "max_frame", "16777216", "0 (no limit, with proxy only), or 1 to 4294967296gb", ""},
-    {"route", "max_message", "16777216", "0 (no limit, with proxy only), or 1 to 4294967296gb", ""},
+    {"route", "max_frame", "0", "auto, or 0 (no limit, with proxy only), or 1 to 4294967296gb", ""},
+    {"route", "max_message", "0", "auto, or 0 (no limit, with proxy only), or 1 to 4294967296gb",
+     ""},
     {"respond", "status", "200", "200 to 599", ""},
 };
 
@@ -176,11 +177,16 @@ static void assert_out_of_range(const struct number *n, const struct config_key 
 	    [CONFIG_DURATION] = "a duration from",
 	    [CONFIG_PERCENT] = "a share from",
 	};
-	char expected[256], *special = strstr(n->range, "or ");
-	int special_len = special ? (int)(special + 3 - n->range) : 0;
+	const char *interval = n->range;
+	char expected[256];
+	int special_len;
 	struct config *config = NULL;
 	struct config_error error = {""};
 
+	/* Words and 0 come first, "or" behind each. */
+	for (const char * or = strstr(interval, "or "); or ; or = strstr(interval, "or "))
+		interval = or + 3;
+	special_len = (int)(interval - n->range);
 	snprintf(expected, sizeof(expected), "%s = \"%s\": expected %.*s%s %s", n->key,
 		 in_units(key, value), special_len, n->range, nouns[key->type],
 		 n->range + special_len);
