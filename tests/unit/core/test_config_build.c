@@ -68,7 +68,8 @@ static void load__refuses_values_of_another_type(void **state)
 	     "f:1: route \"r\": tunnel_timeout = \"5\": expected a duration such as 500ms, 30s "
 	     "or 1h"},
 	    {"route r { max_frame = \"16 mb\" }",
-	     "f:1: route \"r\": max_frame = \"16 mb\": expected a size such as 512, 64kb or 1gb"},
+	     "f:1: route \"r\": max_frame = \"16 mb\": expected auto, or a size such as 512, "
+	     "64kb or 1gb"},
 	    {"worker { count = -1 }",
 	     "f:1: worker: count = \"-1\": expected auto, or a number from 1 to 64"},
 	    {"worker { count = \"\" }",

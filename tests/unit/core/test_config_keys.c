@@ -184,8 +184,8 @@ static void assert_out_of_range(const struct number *n, const struct config_key 
 	struct config_error error = {""};
 
 	/* Words and 0 come first, "or" behind each. */
-	for (const char * or = strstr(interval, "or "); or ; or = strstr(interval, "or "))
-		interval = or + 3;
+	for (const char *at = strstr(interval, "or "); at; at = strstr(interval, "or "))
+		interval = at + 3;
 	special_len = (int)(interval - n->range);
 	snprintf(expected, sizeof(expected), "%s = \"%s\": expected %.*s%s %s", n->key,
 		 in_units(key, value), special_len, n->range, nouns[key->type],
