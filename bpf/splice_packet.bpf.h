@@ -75,6 +75,14 @@ static __always_inline int sl_options_load(struct __sk_buff *skb, __u32 at, __u3
 {
 	if (size < 1 || size > SL_OPTIONS_MAX)
 		return 1;
+	/*
+	 * Nothing reads the rest of the array, but for the verifier the walk may. Zeros would be
+	 * spilled registers to it, of which a store at a variable offset leaves halves behind that
+	 * some releases (6.18.15) then take for pointers. Bytes of the packet are only bytes.
+	 */
+	if (bpf_skb_load_bytes(skb, 0, options->bytes + SL_OPTIONS_MAX,
+			       sizeof(options->bytes) - SL_OPTIONS_MAX))
+		return 1;
 	/* As it is; but clang 19 leaves the verifier no other way to see that. */
 	size = (size - 1) % sizeof(options->bytes) + 1;
 	return bpf_skb_load_bytes(skb, at, options->bytes, size) != 0;
