@@ -50,6 +50,7 @@ int promoter_new(struct worker *worker, struct splice *splice, struct promoter *
 		return error;
 	promoter->worker = worker;
 	promoter->splice = splice;
+	name_cache_init(&promoter->names, splice->pins.names_fd, &splice->pins.ids);
 	list_init(&promoter->retired);
 	ev_timer_init(&promoter->reap, reap_cb, REAP_S, REAP_S);
 	*ret_promoter = TAKE_PTR(promoter);
@@ -64,6 +65,7 @@ void promoter_free(struct promoter *promoter)
 	list_for_each_safe (node, &promoter->retired)
 		release(promoter, list_entry(node, struct promotion, node));
 	route_lookup_close(&promoter->routes);
+	name_cache_done(&promoter->names);
 	free(promoter);
 }
 

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/std.h"
 #include "core/splice.h"
+#include "kern/name_cache.h"
 #include "kern/route_lookup.h"
 
 #include <ev.h>
@@ -21,6 +22,7 @@ struct promoter {
 	struct worker *worker;
 	struct splice *splice; /* the process's; is_open */
 	struct route_lookup routes;
+	struct name_cache names;
 	struct list retired; /* promotion.node, oldest first */
 	ev_timer reap;
 };

@@ -203,6 +203,20 @@ static struct attempt activate(struct promotion *p)
 	return judge(&args);
 }
 
+/* Should this process die now, whoever finds the flows at work finds what they belong to. */
+static struct attempt activate_recorded(struct promotion *p)
+{
+	enum sluice_reason reason = promotion_entries_put_record(p);
+	struct attempt attempt;
+
+	if (reason != SLUICE_REASON_NONE)
+		return refuse(reason);
+	attempt = activate(p);
+	if (attempt.reason != SLUICE_REASON_NONE)
+		promotion_entries_delete_record(p);
+	return attempt;
+}
+
 static struct attempt capture_failed(int error)
 {
 	/* Its end has come, or bytes have: the relay deals with both. */
@@ -230,7 +244,7 @@ static struct attempt capture_endpoint(struct promotion *p)
 
 	if (error < 0)
 		return capture_failed(error);
-	attempt = activate(p);
+	attempt = activate_recorded(p);
 	if (attempt.reason != SLUICE_REASON_NONE)
 		let_go(p, SL_TO_CLIENT);
 	return attempt;
@@ -336,6 +350,7 @@ void promotion_end(struct connection *c)
 	if (!p)
 		return;
 	timer_disarm(&p->timer);
+	promotion_entries_delete_record(p);
 	p->c = NULL;
 	/* Any other end of a spliced connection is our decision: nothing more may pass. */
 	if (p->is_over) {

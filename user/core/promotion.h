@@ -65,10 +65,11 @@ struct promotion {
 	struct timer timer; /* of the next try; of lingering; of the next look at the entries */
 	uint64_t delay_ms, retired_ns;
 	uint32_t tries;
-	uint8_t state; /* enum promotion_state */
-	bool has_port; /* of @source, taken from the pool */
-	bool is_over;  /* the kernel has seen its end */
-	bool is_keen;  /* the next message that is relayed is an occasion for a try */
+	uint8_t state;   /* enum promotion_state */
+	bool has_port;   /* of @source, taken from the pool */
+	bool has_record; /* in `conns` */
+	bool is_over;    /* the kernel has seen its end */
+	bool is_keen;    /* the next message that is relayed is an occasion for a try */
 };
 
 /**

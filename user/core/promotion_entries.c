@@ -2,10 +2,12 @@
 #include "core/promotion_entries.h"
 
 #include "base/clock.h"
+#include "core/conn_record.h"
 #include "core/connection.h"
 #include "core/promoter.h"
 #include "core/promotion.h"
 #include "core/worker.h"
+#include "kern/conn_table.h"
 
 #define PORT_TRIES 8 /* whose entries are in quarantine still */
 
@@ -161,4 +163,23 @@ bool promotion_entries_read(const struct promotion *p, struct sl_flow ret_flows[
 {
 	return flow_table_read(flows_of(p), &p->legs[0].key, &ret_flows[0]) == 0 &&
 	       flow_table_read(flows_of(p), &p->legs[1].key, &ret_flows[1]) == 0;
+}
+
+enum sluice_reason promotion_entries_put_record(struct promotion *p)
+{
+	struct splice *splice = p->promoter->splice;
+	struct sl_conn conn;
+	int error = conn_record_fill(p->c, &p->promoter->names, splice->epoch, &conn);
+
+	if (error == 0)
+		error = conn_table_put(splice->pins.conns_fd, &conn);
+	p->has_record = error == 0;
+	return error < 0 ? reason_of(error) : SLUICE_REASON_NONE;
+}
+
+void promotion_entries_delete_record(struct promotion *p)
+{
+	if (p->has_record)
+		(void)conn_table_delete(p->promoter->splice->pins.conns_fd, p->c->id);
+	p->has_record = false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a connection that may be spliced has in the map flows, and the source port that its entry
- * for the endpoint's packets is made for.
+ * What a connection that may be spliced has in the maps flows and conns, and the source port that
+ * its entry for the endpoint's packets is made for.
  */
 #pragma once
 #include "base/address.h"
@@ -29,3 +29,8 @@ void promotion_entries_remove(struct promotion *p, size_t direction);
 void promotion_entries_drop_port(struct promotion *p, bool was_sent);
 /** promotion_entries_read() - copies of both. Return: whether both are there */
 bool promotion_entries_read(const struct promotion *p, struct sl_flow ret_flows[2]);
+/** promotion_entries_put_record() - what conns has to say of it (core/conn_record.h), before the
+ *  way is opened. Return: NONE, or what prevents it */
+enum sluice_reason promotion_entries_put_record(struct promotion *p);
+/** promotion_entries_delete_record() - if there is one */
+void promotion_entries_delete_record(struct promotion *p);

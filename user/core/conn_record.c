@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/conn_record.h"
+
+#include "base/clock.h"
+#include "core/connection.h"
+#include "core/promotion.h"
+#include "kern/name_cache.h"
+
+#include <stdio.h>
+
+#define TIMESTAMP_BYTES 12u /* of a segment, when both ends use them (RFC 7323 appendix A) */
+
+static int fill_names(const struct connection *c, struct name_cache *names, struct sl_conn *conn)
+{
+	char endpoint[SL_NAME_MAX + 1];
+	const struct {
+		enum sl_name_kind kind;
+		const char *text;
+		uint32_t *id;
+	} list[] = {
+	    {SL_NAME_LISTENER, c->listener->name, &conn->listener},
+	    {SL_NAME_ROUTE, c->route->name, &conn->route},
+	    {SL_NAME_CLUSTER, c->cluster->name, &conn->cluster},
+	    {SL_NAME_ENDPOINT, endpoint, &conn->endpoint},
+	};
+	int error = 0;
+
+	snprintf(endpoint, sizeof(endpoint), "%s/%s", c->cluster->name, c->endpoint->name);
+	for (size_t i = 0; i < ARRAY_SIZE(list) && error == 0; i++)
+		error = name_cache_id(names, list[i].kind, list[i].text, list[i].id);
+	return error;
+}
+
+static void fill_leg(const struct promotion_leg *leg, struct sl_leg *ret_leg)
+{
+	const struct tcp_capture *capture = &leg->capture;
+	uint32_t options = capture->options & SL_O_TIMESTAMPS ? TIMESTAMP_BYTES : 0;
+
+	*ret_leg = (struct sl_leg){
+	    .key = leg->key.key,
+	    .mss = (uint16_t)MIN(capture->send_mss + options, (uint32_t)UINT16_MAX),
+	    .send_wscale = capture->send_wscale,
+	    .recv_wscale = capture->recv_wscale,
+	    .options = capture->options,
+	    .ifindex_low = (uint16_t)leg->ctl.oif,
+	};
+}
+
+static void fill_times(const struct connection *c, struct sl_conn *conn)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	conn->accepted_time_ns = clock_realtime_ns() - (now_ns - c->accepted_ns);
+	conn->accepted_ns = c->accepted_ns;
+	conn->opened_ns = c->opened_ns;
+	conn->spliced_ns = now_ns;
+	conn->handshake_ns = c->opened_ns - c->accepted_ns;
+	conn->tunnel_timeout_ns = c->route->tunnel_timeout_ms * NS_PER_MS;
+	if (c->route->max_duration_ms)
+		conn->max_until_ns = c->opened_ns + c->route->max_duration_ms * NS_PER_MS;
+}
+
+int conn_record_fill(const struct connection *c, struct name_cache *names, uint32_t epoch,
+		     struct sl_conn *ret_conn)
+{
+	const struct promotion_leg *legs = c->promotion->legs;
+	struct sl_conn conn = {
+	    .conn_id = c->id,
+	    .epoch = epoch,
+	    .flags = legs[0].key.is_ipv6 ? SL_CONN_IPV6 : 0,
+	    .max_frame_bytes = c->route->max_frame_bytes,
+	    .max_message_bytes = c->route->max_message_bytes,
+	    .traffic = {[SL_TO_ENDPOINT] = {c->client.bytes_in, c->frames_in},
+			[SL_TO_CLIENT] = {c->client.bytes_out, c->frames_out}},
+	    .path = SLUICE_PATH_SPLICE,
+	    .reason = SLUICE_REASON_NONE,
+	    .promotions = (uint16_t)(c->promotions + 1),
+	};
+	int error = fill_names(c, names, &conn);
+
+	if (error < 0)
+		return error;
+	fill_times(c, &conn);
+	for (size_t i = 0; i < 2; i++)
+		fill_leg(&legs[i], &conn.legs[i]);
+	*ret_conn = conn;
+	return 0;
+}
