@@ -61,6 +61,8 @@ def test_duration_and_warmup(echo):
     assert result["duration_s"] >= 0.3
     assert result["latency_us"]["count"] == result["messages"]
     assert 0 < result["cpu_s"]
+    # All CPUs, in units of 10 ms: it is this machine's, so more than that cannot be said.
+    assert -0.1 < result["system_cpu_s"] < (result["duration_s"] + 5) * os.cpu_count()
 
 
 def test_send_is_all_taken_by_the_sink():
@@ -371,7 +373,8 @@ def test_json_keys(echo):
         "target", "mode", "connections", "threads", "seed", "opened", "failed", "refused",
         "messages", "messages_total", "bytes", "handshakes", "pongs", "unsent", "unchecked",
         "errors_total", "msgs_per_s", "mbytes_per_s", "handshakes_per_s", "latency_us",
-        "handshake_us", "errors", "close_codes", "duration_s", "cpu_s", "interrupted"}
+        "handshake_us", "errors", "close_codes", "duration_s", "cpu_s",
+        "system_cpu_s", "interrupted"}
     assert set(result["errors"]) == {"connect", "handshake", "status", "timeout", "mismatch",
                                      "protocol", "reset", "early_close"}
     assert set(result["latency_us"]) == set(result["handshake_us"]) == quantiles

@@ -35,6 +35,7 @@ void bench_stats_merge(struct bench_stats *s, const struct bench_stats *from)
 	s->unsent += from->unsent;
 	s->unchecked += from->unchecked;
 	s->cpu_ns += from->cpu_ns;
+	s->system_cpu_ns += from->system_cpu_ns;
 	for (size_t i = 0; i < BENCH_CLOSE_CODES; i++)
 		s->close_codes[i] += from->close_codes[i];
 	histogram_merge(&s->latency, &from->latency);

@@ -30,9 +30,10 @@ struct bench_stats {
 	/* Read after the thread has ended. */
 	uint64_t handshakes; /* of opened and refused: those inside the measured time */
 	uint64_t pongs;
-	uint64_t unsent;    /* open loop: due inside the measured time and never sent */
-	uint64_t unchecked; /* interrupted: sent, and not waited for */
-	uint64_t cpu_ns;    /* of the thread, inside the measured time */
+	uint64_t unsent;        /* open loop: due inside the measured time and never sent */
+	uint64_t unchecked;     /* interrupted: sent, and not waited for */
+	uint64_t cpu_ns;        /* of the thread, inside the measured time */
+	uint64_t system_cpu_ns; /* of the whole system, meanwhile; the first thread counts it */
 	uint32_t close_codes[BENCH_CLOSE_CODES]; /* received */
 	struct histogram latency;                /* ns */
 	struct histogram handshake;              /* ns */

@@ -219,9 +219,9 @@ static const struct option_table table = {
 	"direction), msgs_per_s, mbytes_per_s, handshakes, handshakes_per_s, pongs, unsent\n"
 	"(rate: due and never sent), unchecked (interrupted while unanswered), latency_us and\n"
 	"handshake_us {count, min, mean, p50, p90, p99, p99_9, max}, duration_s, cpu_s (own,\n"
-	"inside the measured time), interrupted, close_codes {code: count received; 1005 =\n"
-	"without one}, errors {connect, handshake, status, timeout, mismatch, protocol, reset,\n"
-	"early_close}, errors_total.\n",
+	"inside the measured time), system_cpu_s (of the whole system meanwhile), interrupted,\n"
+	"close_codes {code: count received; 1005 = without one}, errors {connect, handshake,\n"
+	"status, timeout, mismatch, protocol, reset, early_close}, errors_total.\n",
     .specs = specs,
     .n_specs = ARRAY_SIZE(specs),
 };

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "client_conn.h"
 #include "client_load.h"
+#include "process.h"
 #include "schedule.h"
 
 #include <inttypes.h>
@@ -260,14 +261,18 @@ static void begin_measuring(struct client_worker *w)
 {
 	w->is_measuring = true;
 	w->last_ns = w->measure_ns;
+	w->system_from_ns = w->index == 0 ? process_system_busy_ns() : 0;
 	w->cpu_from_ns = thread_cpu_ns();
 }
 
 static void begin_finish(struct client_worker *w, bool is_interrupted)
 {
 	client_load_count_unsent(w);
-	if (w->is_measuring)
+	if (w->is_measuring) {
 		w->stats.cpu_ns = thread_cpu_ns() - w->cpu_from_ns;
+		if (w->system_from_ns)
+			w->stats.system_cpu_ns = process_system_busy_ns() - w->system_from_ns;
+	}
 	w->phase = CLIENT_PHASE_FINISH;
 	w->is_interrupted = is_interrupted;
 	w->finish_ns = w->now_ns;

@@ -61,15 +61,16 @@ struct client_worker {
 	pthread_t thread;
 	enum client_phase phase;
 	bool is_interrupted;
-	uint64_t now_ns;      /* as of the current event */
-	uint64_t open_ns;     /* the schedule of openings began */
-	uint64_t load_ns;     /* first message; UINT64_MAX until known, as are the next two */
-	uint64_t measure_ns;  /* what is sent from here on counts ... */
-	uint64_t end_ns;      /* ... up to here */
-	uint64_t finish_ns;   /* when FINISH began */
-	uint64_t give_up_ns;  /* when FINISH ends at the latest */
-	uint64_t last_ns;     /* of the last message or handshake that counted */
-	uint64_t cpu_from_ns; /* of this thread when measuring began */
+	uint64_t now_ns;         /* as of the current event */
+	uint64_t open_ns;        /* the schedule of openings began */
+	uint64_t load_ns;        /* first message; UINT64_MAX until known, as are the next two */
+	uint64_t measure_ns;     /* what is sent from here on counts ... */
+	uint64_t end_ns;         /* ... up to here */
+	uint64_t finish_ns;      /* when FINISH began */
+	uint64_t give_up_ns;     /* when FINISH ends at the latest */
+	uint64_t last_ns;        /* of the last message or handshake that counted */
+	uint64_t cpu_from_ns;    /* of this thread when measuring began */
+	uint64_t system_from_ns; /* of the whole system then */
 	bool is_measuring;
 
 	struct client_conn *conns; /* owned, n_conns of them: one slab */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process.h"
+#include "base/clock.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 
@@ -47,4 +50,22 @@ void process_restore_signals(int stop_fd)
 	while (read(stop_fd, &info, sizeof(info)) > 0)
 		;
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+uint64_t process_system_busy_ns(void)
+{
+	uint64_t user, nice, system, idle, iowait, irq, softirq, steal;
+	uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t wall_ns = clock_monotonic_ns() * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	FILE *f = fopen("/proc/stat", "re");
+	int n;
+
+	if (!f)
+		return 0;
+	n = fscanf(f,
+		   "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+		   " %" SCNu64 " %" SCNu64,
+		   &user, &nice, &system, &idle, &iowait, &irq, &softirq, &steal);
+	fclose(f);
+	return n == 8 ? wall_ns - (idle + iowait + steal) * tick_ns : 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What both modes need from the process: file descriptors, and a way to be told to stop. */
+/* What both modes need from process and system: descriptors, a way to be told to stop, CPU time. */
 #pragma once
 #include "base/std.h"
 
@@ -13,3 +13,12 @@ uint64_t process_raise_nofile(void);
 int process_stop_fd(void);
 /** process_restore_signals() - take what came from @stop_fd, and let further ones kill again */
 void process_restore_signals(int stop_fd);
+/**
+ * process_system_busy_ns() - CPU time that the whole system has spent on work
+ *
+ * The wall time of all CPUs less what they were idle or taken away by the hypervisor. Idle time is
+ * measured by the kernel; what /proc/stat says of user and system time is sampled by its tick,
+ * which misses work that is shorter. Good to 10 ms, the unit of /proc/stat. Only differences mean
+ * anything. Return: ns, or 0 where it cannot be known
+ */
+uint64_t process_system_busy_ns(void);

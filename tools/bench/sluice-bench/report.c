@@ -198,6 +198,7 @@ int report_print_json(const struct report *r)
 	json_object_set_new(o, "close_codes", close_codes_json(s));
 	json_object_set_new(o, "duration_s", json_real(seconds(r->duration_ns)));
 	json_object_set_new(o, "cpu_s", json_real(seconds(s->cpu_ns)));
+	json_object_set_new(o, "system_cpu_s", json_real(seconds(s->system_cpu_ns)));
 	json_object_set_new(o, "interrupted", json_boolean(r->is_interrupted));
 	status = json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
 	json_decref(o);
