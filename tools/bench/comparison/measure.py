@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The measurements: message exchange at points, idle memory, handshakes."""
+import contextlib
 import json
 import os
 import platform
@@ -9,15 +10,13 @@ import subprocess
 import sys
 import time
 
-from comparison import peers, stats
+from comparison import peers, splicing, stats, targets
+from comparison.problem import Problem
 
 WARMUP_S = 0.3
+SPLICE_TRIES = 4
 HANDSHAKE_CONNECTIONS = 64
 REFERENCE = "nginx"
-
-
-class Problem(Exception):
-    """Something that the user can do something about."""
 
 
 def check_machine(build):
@@ -33,29 +32,53 @@ def progress(text):
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def run_bench(running, arguments, timeout):
-    """One run of the load generator: its figures, and the system's busy seconds meanwhile."""
-    command = [str(running.bench), "client", *arguments, "-j", "--no-progress"]
-    before = peers.cpu_ticks()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    cpu_s = (peers.cpu_ticks() - before) / peers.CLOCK_TICK
-    if done.returncode != 0:
-        raise Problem(f"{' '.join(command)}: status {done.returncode}: {done.stderr.strip()}")
-    return json.loads(done.stdout), cpu_s
+def run_bench(running, peer, arguments, timeout, hold_s=0, connections=0):
+    """
+    One run of the load generator: its figures. With @hold_s, it waits so long between the last
+    handshake and the first message, and by then all its @connections are spliced, or NotSpliced.
+    """
+    command = [str(word) for word in
+               [*running.client, peer.url, *arguments, "-j", "--no-progress"]]
+    if hold_s:
+        command += ["--hold-after-open", str(hold_s)]
+    began = time.monotonic()
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as client:
+        try:
+            if hold_s:
+                peer.splicing.wait_spliced(connections, client, began + hold_s)
+            out, err = client.communicate(timeout=timeout + hold_s)
+        finally:
+            client.kill()
+    if client.returncode != 0:
+        raise Problem(f"{' '.join(command)}: status {client.returncode}: {err.strip()}")
+    return json.loads(out)
+
+
+def run_spliced(running, peer, arguments, timeout, connections):
+    """Likewise, with more patience after a failure: the machine may have other things to do."""
+    hold_s = peer.splicing.hold_s(connections)
+    for _ in range(SPLICE_TRIES - 1):
+        with contextlib.suppress(splicing.NotSpliced):
+            return run_bench(running, peer, arguments, timeout, hold_s, connections)
+        hold_s *= 2
+    return run_bench(running, peer, arguments, timeout, hold_s, connections)
 
 
 def exchange(running, peer, connections, size, seconds):
-    figures, cpu_s = run_bench(
-        running, [peer.url, "-c", str(connections), "--mode", "pingpong", "--size", str(size),
-                  "--warmup", str(WARMUP_S), "--duration", str(seconds)],
-        timeout=seconds + 60)
-    # CPU is that of the whole run, so it is set against the messages of the whole run.
-    messages = figures.get("messages_total", figures["messages"])
+    arguments = ["-c", connections, "--mode", "pingpong", "--size", size, "--warmup", WARMUP_S,
+                 "--duration", seconds]
+    timeout = seconds + 60
+    if peer.splicing:
+        figures = run_spliced(running, peer, arguments, timeout, connections)
+    else:
+        figures = run_bench(running, peer, arguments, timeout)
     return {
         "msgs_per_s": figures["msgs_per_s"],
         "p50_us": figures["latency_us"]["p50"],
         "p99_us": figures["latency_us"]["p99"],
-        "cpu_s_per_1m": cpu_s / messages * 1e6,
+        "cpu_s_per_1m": figures["system_cpu_s"] / figures["messages"] * 1e6,
+        "messages_total": figures["messages_total"],
     }
 
 
@@ -93,22 +116,71 @@ def row_of(measured, name, connections, size):
     for key, column in (("gateway_cpu_s_per_1m", "cpu"), ("msgs_per_s", "throughput"),
                         ("p50_us", "p50"), ("p99_us", "p99")):
         values = ratios(measured, name, key)
-        row[f"{column}_vs_nginx"] = round(statistics.median(values), 4)
-        row[f"{column}_vs_nginx_ci"] = [round(v, 4) for v in stats.bootstrap_median(values)]
+        row[f"{column}_vs_nginx"], row[f"{column}_vs_nginx_ci"] = stats.median_ratio(values)
+    if "routing" in measured[0] and name != "direct":
+        value, low, high = stats.ratio_of_medians(
+            [(r[name]["gateway_cpu_s_per_1m"], r["routing"]["gateway_cpu_s_per_1m"])
+             for r in measured])
+        row["cpu_vs_routing"] = value
+        row["cpu_vs_routing_ci"] = [low, high]
     return row
+
+
+def program_cost(running, peer, connections, size, seconds):
+    """
+    What the hook itself ran for, by the kernel's own clock: to be set beside the difference of two
+    runs, of which it is the part that is ours. The rest is what sends the packets on.
+    """
+    with splicing.counting_program_time():
+        runs, ns = peer.splicing.program_time()
+        figures = exchange(running, peer, connections, size, seconds)
+        runs_after, ns_after = peer.splicing.program_time()
+    runs, ns = runs_after - runs, ns_after - ns
+    if runs == 0:
+        raise Problem(f"{peer.name}: the hook did not run")
+    return {"program_cpu_s_per_1m": round(ns / 1e9 / figures["messages_total"] * 1e6, 3),
+            "program_ns_per_run": round(ns / runs),
+            "program_runs_per_msg": round(runs / figures["messages_total"], 2)}
+
+
+def kernel_state(running, peer, args):
+    """What spliced connections cost beside CPU: map memory, descriptors, the daemon's time."""
+    connections = max(connections for connections, _ in args.points)
+    before = splicing.n_descriptors(peer.process)
+    client = subprocess.Popen(
+        [str(word) for word in [*running.client, peer.url, "-c", connections, "--mode", "idle",
+                                "--duration", "600", "-j", "--no-progress"]],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        peer.splicing.wait_spliced(connections, client, time.monotonic() + 60)
+        deadline = time.monotonic() + 10  # the last sockets linger
+        while splicing.n_descriptors(peer.process) > before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        during = splicing.n_descriptors(peer.process)
+    finally:
+        client.terminate()
+        client.communicate()
+    state = {"map_bytes_per_connection": round(peer.splicing.map_bytes_per_connection(), 1),
+             "descriptors_per_connection": round((during - before) / connections, 4)}
+    promotions = peer.splicing.promotions()
+    if promotions and promotions[0]:
+        state["promotions"] = round(promotions[0])
+        state["promotion_us"] = round(promotions[1] / promotions[0] * 1e6, 2)
+    return state
 
 
 def idle_memory(running, args):
     """Userspace memory (RSS) of each gateway per idle proxied connection."""
     found = []
     for peer in running.peers:
-        if peer.name == "direct" or args.idle == 0:
+        if not peer.is_gateway or peer.splicing or args.idle == 0:
             continue
         progress(f"memory: {args.idle} idle connections, {peer.name}")
         before = peers.rss_kb(peer.process)
         client = subprocess.Popen(
-            [str(running.bench), "client", peer.url, "-c", str(args.idle), "--mode", "idle",
-             "--duration", "600", "--ramp", "4000", "-j", "--no-progress"],
+            [str(word) for word in [*running.client, peer.url, "-c", args.idle, "--mode", "idle",
+                                    "--duration", "600", "--ramp", "4000", "-j",
+                                    "--no-progress"]],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             wait_for_connections(peer, args.idle, client)
@@ -136,14 +208,14 @@ def wait_for_connections(peer, count, client):
 def handshakes(running, args):
     """Complete opening and closing handshakes a second."""
     rates = []
-    gateways = [peer for peer in running.peers if peer.name != "direct"]
+    gateways = [peer for peer in running.peers if peer.is_gateway]
     for number in range(args.pairs):
         rates.append({})
         for peer in rotated(gateways, number):
             progress(f"handshakes: round {number + 1}/{args.pairs}, {peer.name}")
-            figures, _ = run_bench(
-                running, [peer.url, "-c", str(HANDSHAKE_CONNECTIONS), "--mode", "handshake",
-                          "--source", "127.0.1.0/28", "--duration", str(args.seconds)],
+            figures = run_bench(
+                running, peer, ["-c", HANDSHAKE_CONNECTIONS, "--mode", "handshake",
+                                "--source", "127.0.1.0/28", "--duration", args.seconds],
                 timeout=args.seconds + 60)
             rates[-1][peer.name] = figures["handshakes_per_s"]
     found = []
@@ -163,16 +235,26 @@ def commit():
     return done.stdout.strip() or "unknown"
 
 
+def point(running, connections, size, args):
+    """The rows of one point."""
+    label = f"{connections} x {size} B"
+    measured = rounds(running, connections, size, args, label)
+    rows = [row_of(measured, peer.name, connections, size) for peer in running.peers]
+    for row, peer in zip(rows, running.peers):
+        if peer.splicing:
+            progress(f"{label}: time of the kernel program")
+            row.update(program_cost(running, peer, connections, size, args.seconds))
+    return rows
+
+
 def run(running, args):
-    rows = []
+    is_loopback = args.topology == "loopback"
     # Memory first: a gateway's heap is largest when it has just been busy.
-    memory = idle_memory(running, args)
+    memory = idle_memory(running, args) if is_loopback else []
+    rows = []
     for connections, size in args.points:
-        measured = rounds(running, connections, size, args, f"{connections} x {size} B")
-        rows += [row_of(measured, peer.name, connections, size) for peer in running.peers]
-    handshake_rows = handshakes(running, args)
-    progress("")
-    return {
+        rows += point(running, connections, size, args)
+    result = {
         "meta": {"kernel": platform.release(), "cpus": os.cpu_count(), "commit": commit(),
                  "command": " ".join(sys.argv), "date": time.strftime("%Y-%m-%dT%H:%M:%SZ",
                                                                       time.gmtime()),
@@ -181,5 +263,12 @@ def run(running, args):
         "rows": rows,
         "summary": stats.summarise(rows),
         "memory": memory,
-        "handshakes": handshake_rows,
+        "handshakes": handshakes(running, args) if is_loopback else [],
     }
+    spliced = running.get("sluice-splice")
+    if spliced:
+        progress("descriptors and memory of spliced connections")
+        result["splice"] = kernel_state(running, spliced, args)
+        result["targets"] = targets.judge(rows, result["splice"])
+    progress("")
+    return result

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the echo server and the gateways in front of it, each with one worker, on loopback."""
+"""Starts the echo server and the gateways in front of it, each with one worker."""
 import contextlib
-import os
 import pathlib
 import shutil
 import signal
@@ -9,6 +8,8 @@ import socket
 import subprocess
 import tempfile
 import time
+
+from comparison import netns, splicing
 
 # The echo server listens on several addresses, so that one gateway's connections to it, and those
 # in TIME_WAIT, are spread over several times 28,000 ports.
@@ -24,7 +25,7 @@ http {{
   uwsgi_temp_path {dir}; scgi_temp_path {dir};
   upstream echo {{ {servers} }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen {listen} backlog=4096;
     location / {{
       proxy_pass http://echo; proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
@@ -45,7 +46,7 @@ defaults
   timeout server 1h
   timeout tunnel 1h
 frontend f
-  bind 127.0.0.1:{port} backlog 4096
+  bind {listen} backlog 4096
   default_backend b
 backend b
   balance roundrobin
@@ -54,8 +55,9 @@ backend b
 
 SLUICE = """
 worker {{ count = 1 }}
-admin {{ control = "{dir}/control.sock" }}
-listener bench {{ listen = {{"127.0.0.1:{port}"}} }}
+admin {{ control = "{dir}/{instance}.sock"  {admin} }}
+kernel {{ {kernel} }}
+listener bench {{ listen = {{"{listen}"}} }}
 cluster echo {{
 {servers}
 }}
@@ -64,24 +66,36 @@ route all {{ match {{ path = "/*" }} proxy = echo }}
 
 
 class Peer:
-    def __init__(self, name, address, process=None):
+    """Something to connect to. @process holds the connections, if any does."""
+
+    def __init__(self, name, address, process=None, splicing_=None):
         self.name = name
         self.address = address
         self.process = process
+        self.splicing = splicing_
 
     @property
     def url(self):
         return f"ws://{self.address}/"
 
+    @property
+    def is_gateway(self):
+        return self.name not in ("direct", "routing")
+
 
 class Running:
-    def __init__(self, bench, peers, versions):
-        self.bench = bench
+    """@client: what the load generator's command line begins with."""
+
+    def __init__(self, client, peers, versions):
+        self.client = client
         self.peers = peers
         self.versions = versions
 
     def __getitem__(self, name):
         return next(peer for peer in self.peers if peer.name == name)
+
+    def get(self, name):
+        return next((peer for peer in self.peers if peer.name == name), None)
 
 
 def free_port():
@@ -107,13 +121,6 @@ def first_line(*command):
     return (done.stdout + done.stderr).strip().splitlines()[0]
 
 
-def start(stack, directory, name, command):
-    log = stack.enter_context(open(directory / f"{name}.log", "wb"))
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    stack.callback(stop, process)
-    return process
-
-
 def stop(process):
     if process.poll() is not None:
         return
@@ -125,54 +132,104 @@ def stop(process):
         process.wait()
 
 
-def configure(directory, name, template, port, servers):
-    path = directory / name
-    path.write_text(template.format(dir=directory, port=port, servers=servers))
-    return path
+class Starter:
+    """Starts programs and notes what is running; @stack ends them."""
+
+    def __init__(self, stack, build):
+        self.stack = stack
+        self.build = build
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-compare-"))
+        stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        self.peers = []
+        self.versions = {}
+
+    def start(self, name, *command):
+        log = self.stack.enter_context(open(self.directory / f"{name}.log", "wb"))
+        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                                   stdout=log, stderr=log, preexec_fn=netns.die_with_parent)
+        self.stack.callback(stop, process)
+        return process
+
+    def configure(self, name, template, listen, servers, **more):
+        path = self.directory / name
+        path.write_text(template.format(dir=self.directory, listen=listen,
+                                        servers="\n".join(servers), **more))
+        return path
+
+    def add(self, name, address, process=None, splicing_=None):
+        if process:
+            wait_for(address, process, name)
+        self.peers.append(Peer(name, address, process, splicing_))
+
+    def server(self, addresses, within=()):
+        return self.start("server", *within, self.build / "sluice-bench", "server", "--listen",
+                          ",".join(addresses), "--workers", "1")
+
+    def nginx(self, listen, servers):
+        if not shutil.which("nginx"):
+            return
+        conf = self.configure("nginx.conf", NGINX, listen, [f"server {s};" for s in servers])
+        self.add("nginx", listen, self.start("nginx", "nginx", "-p", self.directory, "-e",
+                                             "stderr", "-c", conf))
+        self.versions["nginx"] = first_line("nginx", "-v")
+
+    def haproxy(self, listen, servers):
+        if not shutil.which("haproxy"):
+            return
+        conf = self.configure("haproxy.cfg", HAPROXY, listen,
+                              [f"  server s{i} {s}" for i, s in enumerate(servers)])
+        self.add("haproxy", listen, self.start("haproxy", "haproxy", "-db", "-f", conf))
+        self.versions["haproxy"] = first_line("haproxy", "-v")
+
+    def sluice(self, name, listen, servers, splicing_=None):
+        """On the relay, or with @splicing_ on what that has loaded."""
+        more = splicing_.configuration() if splicing_ else {"admin": "", "kernel": "splice = off"}
+        conf = self.configure(f"{name}.conf", SLUICE, listen,
+                              [f'  endpoint s{i} {{ address = "{s}" }}'
+                               for i, s in enumerate(servers)], instance=name, **more)
+        process = self.start(name, self.build / "sluiced", "-c", conf)
+        self.add(name, listen, process, splicing_)
+        self.versions["sluice"] = first_line(self.build / "sluiced", "--version")
 
 
 @contextlib.contextmanager
-def running(build):
+def on_loopback(build):
     """Everything that a comparison needs, stopped and removed afterwards."""
-    bench = build / "sluice-bench"
     with contextlib.ExitStack() as stack:
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-compare-"))
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        starter = Starter(stack, build)
         port = free_port()
         servers = [f"{address}:{port}" for address in SERVER_ADDRESSES]
-        process = start(stack, directory, "server",
-                        [bench, "server", "--listen", ",".join(servers), "--workers", "1"])
+        starter.add("direct", servers[0], starter.server(servers))
+        starter.nginx(f"127.0.0.1:{free_port()}", servers)
+        starter.haproxy(f"127.0.0.1:{free_port()}", servers)
+        starter.sluice("sluice-relay", f"127.0.0.1:{free_port()}", servers)
+        yield Running([build / "sluice-bench", "client"], starter.peers, starter.versions)
+
+
+@contextlib.contextmanager
+def in_namespaces(build):
+    """Likewise, over veth. See netns.py."""
+    netns.enter()
+    with contextlib.ExitStack() as stack:
+        starter = Starter(stack, build)
+        netns.wire()
+        port, direct = 9000, netns.DIRECT[2]
+        near, far = netns.PLAIN[0][2], netns.PLAIN[1][2]
+        servers = netns.endpoint_addresses(far, port)
+        process = starter.server([f"0.0.0.0:{port}"], netns.within(netns.ENDPOINT))
         wait_for(servers[0], process, "sluice-bench server")
-        found = [Peer("direct", servers[0], process)]
-        versions = {}
+        starter.add("direct", netns.endpoint_addresses(direct, port)[0])
+        starter.add("routing", servers[0])
+        starter.nginx(f"{netns.host(near, 1)}:8081", servers)
+        starter.haproxy(f"{netns.host(near, 1)}:8082", servers)
+        starter.sluice("sluice-relay", f"{netns.host(near, 1)}:8083", servers)
 
-        if shutil.which("nginx"):
-            address = f"127.0.0.1:{free_port()}"
-            conf = configure(directory, "nginx.conf", NGINX, address.split(":")[1],
-                             " ".join(f"server {s};" for s in servers))
-            process = start(stack, directory, "nginx",
-                            ["nginx", "-p", str(directory), "-e", "stderr", "-c", str(conf)])
-            wait_for(address, process, "nginx")
-            found.append(Peer("nginx", address, process))
-            versions["nginx"] = first_line("nginx", "-v")
-        if shutil.which("haproxy"):
-            address = f"127.0.0.1:{free_port()}"
-            conf = configure(directory, "haproxy.cfg", HAPROXY, address.split(":")[1],
-                             "\n".join(f"  server s{i} {s}" for i, s in enumerate(servers)))
-            process = start(stack, directory, "haproxy", ["haproxy", "-db", "-f", str(conf)])
-            wait_for(address, process, "haproxy")
-            found.append(Peer("haproxy", address, process))
-            versions["haproxy"] = first_line("haproxy", "-v")
-
-        address = f"127.0.0.1:{free_port()}"
-        conf = configure(directory, "sluice.conf", SLUICE, address.split(":")[1],
-                         "\n".join(f'  endpoint s{i} {{ address = "{s}" }}'
-                                   for i, s in enumerate(servers)))
-        process = start(stack, directory, "sluiced", [build / "sluiced", "-c", conf])
-        wait_for(address, process, "sluiced")
-        found.append(Peer("sluice-relay", address, process))
-        versions["sluice"] = first_line(build / "sluiced", "--version")
-        yield Running(bench, found, versions)
+        spliced = splicing.Splicing(build, starter.directory / "sluice-splice.sock")
+        spliced.load(netns.HOOKED[0][1], netns.HOOKED[1][0])
+        starter.sluice("sluice-splice", f"{netns.host(netns.HOOKED[0][2], 1)}:8084",
+                       netns.endpoint_addresses(netns.HOOKED[1][2], port), spliced)
+        client = [*netns.within(netns.CLIENT), build / "sluice-bench", "client"]
+        yield Running(client, starter.peers, starter.versions)
 
 
 def rss_kb(process):
@@ -181,14 +238,3 @@ def rss_kb(process):
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
     raise RuntimeError(f"no VmRSS for {process.pid}")
-
-
-def cpu_ticks():
-    """Busy time of the whole system in clock ticks."""
-    with open("/proc/stat", encoding="ascii") as stat:
-        fields = [int(value) for value in stat.readline().split()[1:]]
-    user, nice, system, _idle, _iowait, irq, softirq = fields[:7]
-    return user + nice + system + irq + softirq
-
-
-CLOCK_TICK = os.sysconf("SC_CLK_TCK")

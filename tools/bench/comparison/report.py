@@ -30,35 +30,65 @@ def table(titles, rows):
     print()
 
 
+def number(value):
+    """"?" is what noise has swallowed."""
+    return "?" if value is None else f"{value:.2f}"
+
+
 def interval(row, key):
+    if key not in row:
+        return "-"
     low, high = row[f"{key}_ci"]
-    return f"{row[key]:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{number(row[key])} [{number(low)}, {number(high)}]"
 
 
 def print_tables(result):
     meta = result["meta"]
     print(f"\nkernel {meta['kernel']}, {meta['cpus']} CPUs, commit {meta['commit']}, "
           f"{meta['date']}, medians of {meta['pairs']} interleaved rounds\n")
+    has_routing = any("cpu_vs_routing" in row for row in result["rows"])
     table(["point", "peer", "msg/s", "p50 µs", "p99 µs", "gateway CPU s/1M", "CPU vs nginx",
-           "p99 vs nginx", "msg/s vs nginx"],
+           *(["CPU vs routing"] if has_routing else []), "p99 vs nginx", "msg/s vs nginx"],
           [[f"{row['connections']} x {row['size']} B", row["peer"], f"{row['msgs_per_s']:,.0f}",
             f"{row['p50_us']:.0f}", f"{row['p99_us']:.0f}", f"{row['gateway_cpu_s_per_1m']:.1f}",
             interval(row, "cpu_vs_nginx") if row["peer"] != "direct" else "-",
+            *([interval(row, "cpu_vs_routing")] if has_routing else []),
             interval(row, "p99_vs_nginx"), interval(row, "throughput_vs_nginx")]
            for row in result["rows"]])
-    table(["geometric means", "CPU vs nginx", "p50 vs nginx", "p99 vs nginx", "msg/s vs nginx",
-           "worst CPU", "worst p99"],
-          [[entry["peer"], *[f"{entry[f'{key}_vs_nginx'] or float('nan'):.2f}"
-                             for key in ("cpu", "p50", "p99", "throughput")],
-            f"{entry['cpu_vs_nginx_worst']:.2f}", f"{entry['p99_vs_nginx_worst']:.2f}"]
+    means = ["cpu_vs_nginx", *(["cpu_vs_routing"] if has_routing else []), "p50_vs_nginx",
+             "p99_vs_nginx", "throughput_vs_nginx"]
+    table(["geometric means", "CPU vs nginx", *(["CPU vs routing"] if has_routing else []),
+           "p50 vs nginx", "p99 vs nginx", "msg/s vs nginx", "worst CPU", "worst p99"],
+          [[entry["peer"], *[number(entry.get(key)) for key in means],
+            number(entry["cpu_vs_nginx_worst"]), number(entry["p99_vs_nginx_worst"])]
            for entry in result["summary"]])
+    if "targets" in result:
+        print_splice(result)
     if result["memory"]:
         table(["idle memory", "connections", "bytes each"],
               [[row["peer"], row["connections"], row["bytes_per_connection"]]
                for row in result["memory"]])
-    table(["handshakes", "per second", "vs nginx"],
-          [[row["peer"], f"{row['handshakes_per_s']:,}", interval(row, "handshakes_vs_nginx")]
-           for row in result["handshakes"]])
+    if result["handshakes"]:
+        table(["handshakes", "per second", "vs nginx"],
+              [[row["peer"], f"{row['handshakes_per_s']:,}", interval(row, "handshakes_vs_nginx")]
+               for row in result["handshakes"]])
+
+
+def print_splice(result):
+    """What the kernel program costs, and the targets."""
+    table(["kernel program", "CPU s/1M", "ns a run", "runs a message"],
+          [[f"{row['connections']} x {row['size']} B", f"{row['program_cpu_s_per_1m']:.2f}",
+            row["program_ns_per_run"], f"{row['program_runs_per_msg']:.2f}"]
+           for row in result["rows"] if "program_ns_per_run" in row])
+    table(["target", "at", "is", "verdict"],
+          [[verdict["target"], f"{verdict['limit']:g}", number(verdict["value"]),
+            verdict_text(verdict)] for verdict in result["targets"]])
+
+
+def verdict_text(verdict):
+    if verdict["met"]:
+        return "met"
+    return "missed" + (": " + ", ".join(verdict["missed"]) if verdict["missed"] else "")
 
 
 def draw(result, data, chart, script):

@@ -5,7 +5,7 @@ import random
 import statistics
 
 RESAMPLES = 2000
-TOLERANCE = 1.15  # what a single point may miss its target by
+RATIOS = ("cpu_vs_nginx", "throughput_vs_nginx", "p50_vs_nginx", "p99_vs_nginx", "cpu_vs_routing")
 
 
 def bootstrap_median(values, confidence=0.95):
@@ -15,6 +15,35 @@ def bootstrap_median(values, confidence=0.95):
                      for _ in range(RESAMPLES))
     tail = (1 - confidence) / 2
     return medians[int(tail * RESAMPLES)], medians[int((1 - tail) * RESAMPLES) - 1]
+
+
+def median_ratio(values):
+    """(median, [low, high]), all None if there are none."""
+    if not values:
+        return None, [None, None]
+    return (round(statistics.median(values), 4),
+            [round(value, 4) for value in bootstrap_median(values)])
+
+
+def ratio_of_medians(pairs, confidence=0.95):
+    """
+    Median of the first over median of the second of each pair, with a percentile bootstrap interval
+    over the pairs. For quantities that are themselves small differences: a single pair's ratio may
+    be anything then. None where the divisor is not above 0.
+    """
+    def ratio(sample):
+        divisor = statistics.median(second for _, second in sample)
+        return statistics.median(first for first, _ in sample) / divisor if divisor > 0 else None
+
+    generator = random.Random(len(pairs))
+    resampled = [ratio(generator.choices(pairs, k=len(pairs))) for _ in range(RESAMPLES)]
+    # A divisor of 0 is what an endless ratio looks like.
+    resampled = sorted(math.inf if value is None else value for value in resampled)
+    tail = (1 - confidence) / 2
+    found = (ratio(pairs), resampled[int(tail * RESAMPLES)],
+             resampled[int((1 - tail) * RESAMPLES) - 1])
+    return tuple(None if value is None or math.isinf(value) else round(value, 4)
+                 for value in found)
 
 
 def geometric_mean(values):
@@ -28,11 +57,14 @@ def summarise(rows):
         if name == "direct":
             continue
         entry = {"peer": name}
-        for column in ("cpu", "throughput", "p50", "p99"):
-            values = [row[f"{column}_vs_nginx"] for row in rows if row["peer"] == name]
-            entry[f"{column}_vs_nginx"] = round(geometric_mean(values), 4) \
-                if min(values) > 0 else None
-            worst = min(values) if column == "throughput" else max(values)
-            entry[f"{column}_vs_nginx_worst"] = worst
+        for key in RATIOS:
+            values = [row[key] for row in rows if row["peer"] == name and key in row]
+            if not values:
+                continue
+            # Where noise has swallowed one, there is no mean.
+            is_resolved = None not in values and min(values) > 0
+            entry[key] = round(geometric_mean(values), 4) if is_resolved else None
+            worst = min if key == "throughput_vs_nginx" else max
+            entry[f"{key}_worst"] = None if None in values else worst(values)
         summary.append(entry)
     return summary
