@@ -2,6 +2,7 @@
 #include "core/promotion.h"
 
 #include "base/clock.h"
+#include "core/attempt.h"
 #include "core/connection.h"
 #include "core/promoter.h"
 #include "core/promotion_entries.h"
@@ -12,20 +13,10 @@
 #include <netinet/tcp.h>
 
 #define FIRST_TRY_MS 2
-#define DELAY_MAX_MS 4096
-
-/* What a packet is longer than its segment's payload and options. */
-#define HEADERS_IPV4 40u
-#define HEADERS_IPV6 60u
 
 struct leg *promotion_leg_of(struct connection *c, size_t direction)
 {
 	return direction == SL_TO_ENDPOINT ? &c->client : &c->endpoint_leg;
-}
-
-static uint32_t headers_of(const struct promotion_leg *leg)
-{
-	return leg->key.is_ipv6 ? HEADERS_IPV6 : HEADERS_IPV4;
 }
 
 /* ---- before the connect -------------------------------------------------------------------- */
@@ -83,7 +74,7 @@ static uint32_t client_mss(const struct promotion *p)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
-	uint32_t headers = headers_of(&p->legs[SL_TO_ENDPOINT]);
+	uint32_t headers = attempt_headers(p->legs[SL_TO_ENDPOINT].key.is_ipv6);
 
 	if (getsockopt(p->c->client.fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
 	    info.tcpi_pmtu <= headers)
@@ -116,19 +107,6 @@ void promotion_leave_endpoint(struct connection *c, bool was_sent)
 
 /* ---- a try --------------------------------------------------------------------------------- */
 
-/* What became of it: a reason that may pass, one that stays, or NONE: it is done. */
-struct attempt {
-	enum sluice_reason reason;
-	bool is_final;
-};
-
-static const struct attempt attempt_busy = {SLUICE_REASON_BUSY, false};
-
-static struct attempt refuse(enum sluice_reason reason)
-{
-	return (struct attempt){reason, true};
-}
-
 static bool is_leg_quiet(const struct leg *leg)
 {
 	struct tcp_backlog backlog;
@@ -137,25 +115,6 @@ static bool is_leg_quiet(const struct leg *leg)
 	       !leg->is_fin_due && !leg->is_write_dead && !leg->is_discarding &&
 	       ws_walker_at_boundary(&leg->walker) && !leg->walker.is_closed &&
 	       tcp_backlog_read(leg->fd, &backlog) == 0 && tcp_backlog_is_empty(&backlog);
-}
-
-/* What either end sends has to fit the other leg's way: nobody on ours would say so by ICMP. */
-static bool fits(const struct promotion_leg *from, const struct promotion_leg *to)
-{
-	return from->capture.recv_mss + headers_of(from) <= to->capture.path_mtu;
-}
-
-static enum sluice_reason check_legs(const struct promotion *p)
-{
-	const struct promotion_leg *a = &p->legs[0], *b = &p->legs[1];
-
-	if (a->key.is_ipv6 != b->key.is_ipv6)
-		return SLUICE_REASON_OPTIONS;
-	/* Stripping them from one leg takes its protection against wrapped sequences (RFC 7323
-	 * s5) and its round-trip times away. */
-	if ((a->capture.options ^ b->capture.options) & SL_O_TIMESTAMPS)
-		return SLUICE_REASON_OPTIONS;
-	return fits(a, b) && fits(b, a) ? SLUICE_REASON_NONE : SLUICE_REASON_MTU;
 }
 
 static void fill_leg(struct promotion_leg *leg)
@@ -168,39 +127,28 @@ static void fill_leg(struct promotion_leg *leg)
 	leg->ctl.options = leg->capture.options;
 }
 
-static struct attempt judge(const struct sl_activate_args *args)
-{
-	switch (args->result) {
-	case SL_CTL_DONE:
-		return (struct attempt){SLUICE_REASON_NONE, true};
-	case SL_CTL_NO_FLOW: /* somebody has removed them */
-	case SL_CTL_STATE:
-		return refuse(SLUICE_REASON_KERNEL);
-	case SL_CTL_UNSEEN: /* it may be that the packets come in by another interface */
-		return (struct attempt){SLUICE_REASON_ASYMMETRIC, false};
-	default:
-		return attempt_busy;
-	}
-}
-
 static struct attempt activate(struct promotion *p)
 {
 	struct sl_activate_args args = {
 	    .is_ipv6 = p->legs[0].key.is_ipv6,
 	    .walk_flags = {SL_W_ON, SL_W_ON}, /* both are between two frames */
 	};
-	enum sluice_reason reason = check_legs(p);
+	const struct attempt_leg legs[2] = {
+	    {&p->legs[0].capture, p->legs[0].key.is_ipv6},
+	    {&p->legs[1].capture, p->legs[1].key.is_ipv6},
+	};
+	enum sluice_reason reason = attempt_check_legs(&legs[0], &legs[1]);
 
 	if (reason != SLUICE_REASON_NONE)
-		return refuse(reason);
+		return attempt_refused(reason);
 	for (size_t i = 0; i < 2; i++) {
 		fill_leg(&p->legs[i]);
 		args.keys[i] = p->legs[i].key.key;
 		args.legs[i] = p->legs[i].ctl;
 	}
 	if (splice_ctl_activate(p->promoter->splice->pins.activate_fd, &args) < 0)
-		return refuse(SLUICE_REASON_KERNEL);
-	return judge(&args);
+		return attempt_refused(SLUICE_REASON_KERNEL);
+	return attempt_from_result((enum sl_ctl_result)args.result);
 }
 
 /* Should this process die now, whoever finds the flows at work finds what they belong to. */
@@ -210,17 +158,11 @@ static struct attempt activate_recorded(struct promotion *p)
 	struct attempt attempt;
 
 	if (reason != SLUICE_REASON_NONE)
-		return refuse(reason);
+		return attempt_refused(reason);
 	attempt = activate(p);
 	if (attempt.reason != SLUICE_REASON_NONE)
 		promotion_entries_delete_record(p);
 	return attempt;
-}
-
-static struct attempt capture_failed(int error)
-{
-	/* Its end has come, or bytes have: the relay deals with both. */
-	return error == -EBUSY || error == -ENOTCONN ? attempt_busy : refuse(SLUICE_REASON_KERNEL);
 }
 
 static int capture(struct promotion *p, size_t direction)
@@ -243,7 +185,7 @@ static struct attempt capture_endpoint(struct promotion *p)
 	struct attempt attempt;
 
 	if (error < 0)
-		return capture_failed(error);
+		return attempt_from_capture(error);
 	attempt = activate_recorded(p);
 	if (attempt.reason != SLUICE_REASON_NONE)
 		let_go(p, SL_TO_CLIENT);
@@ -256,7 +198,7 @@ static struct attempt capture_both(struct promotion *p)
 	struct attempt attempt;
 
 	if (error < 0)
-		return capture_failed(error);
+		return attempt_from_capture(error);
 	attempt = capture_endpoint(p);
 	if (attempt.reason != SLUICE_REASON_NONE)
 		let_go(p, SL_TO_ENDPOINT);
@@ -268,9 +210,9 @@ static struct attempt try_now(struct promotion *p)
 	struct connection *c = p->c;
 
 	if (c->state != CONNECTION_OPEN)
-		return refuse((enum sluice_reason)c->reason); /* it is on its way out */
+		return attempt_refused((enum sluice_reason)c->reason); /* it is on its way out */
 	if (!is_leg_quiet(&c->client) || !is_leg_quiet(&c->endpoint_leg))
-		return attempt_busy;
+		return attempt_busy();
 	return capture_both(p);
 }
 
@@ -280,7 +222,6 @@ static void try_it(struct promotion *p)
 	struct attempt attempt;
 
 	p->tries++;
-	p->is_keen = !p->is_keen;
 	attempt = try_now(p);
 	stats_add_promotion(p->c->worker->stats, attempt.reason, attempt.is_final,
 			    clock_monotonic_ns() - begin_ns);
@@ -293,22 +234,20 @@ static void try_it(struct promotion *p)
 		p->state = PROMOTION_REFUSED;
 		return;
 	}
-	/* Tries come in pairs: at a time of ours, and if bytes were on their way then, behind the
-	 * next ones. */
-	if (!p->is_keen)
-		p->delay_ms = MIN(2 * p->delay_ms, (uint64_t)DELAY_MAX_MS);
-	timer_arm(&p->timer, p->delay_ms);
+	timer_arm(&p->timer, p->pace.delay_ms);
 }
 
 void promotion_on_relayed(struct connection *c, struct leg *to)
 {
 	struct promotion *p = c->promotion;
 
-	if (likely(!p || !p->is_keen) || p->state != PROMOTION_WAITING || connection_is_closed(c) ||
-	    !leg_is_open(to) || leg_has_output(to))
+	if (likely(!p || !p->pace.is_keen) || p->state != PROMOTION_WAITING ||
+	    connection_is_closed(c) || !leg_is_open(to) || leg_has_output(to))
 		return;
-	if (tcp_capture_ask(to->fd) == 0)
-		try_it(p);
+	if (tcp_capture_ask(to->fd) < 0)
+		return;
+	attempt_pace_by_message(&p->pace);
+	try_it(p);
 }
 
 static void timer_cb(struct timer *timer)
@@ -317,7 +256,7 @@ static void timer_cb(struct timer *timer)
 
 	switch (p->state) {
 	case PROMOTION_WAITING:
-		p->is_keen = false;
+		attempt_pace_by_time(&p->pace);
 		try_it(p);
 		break;
 	case PROMOTION_LINGERING:
@@ -338,7 +277,7 @@ enum sluice_reason promotion_relayed(struct connection *c)
 	if (!p)
 		return (enum sluice_reason)c->splice_reason;
 	p->state = PROMOTION_WAITING;
-	p->delay_ms = 1;
+	attempt_pace_init(&p->pace);
 	timer_arm(&p->timer, FIRST_TRY_MS);
 	return SLUICE_REASON_NEW;
 }

@@ -30,6 +30,7 @@
 #include "base/list.h"
 #include "base/std.h"
 #include "base/timer.h"
+#include "core/attempt.h"
 #include "kern/flow_table.h"
 #include "kern/tcp_capture.h"
 #include "sluice/path.h"
@@ -63,13 +64,13 @@ struct promotion {
 	struct promotion_leg legs[2]; /* by enum sl_direction: whose packets */
 	struct address source, endpoint;
 	struct timer timer; /* of the next try; of lingering; of the next look at the entries */
-	uint64_t delay_ms, retired_ns;
+	struct attempt_pace pace;
+	uint64_t retired_ns;
 	uint32_t tries;
 	uint8_t state;   /* enum promotion_state */
 	bool has_port;   /* of @source, taken from the pool */
 	bool has_record; /* in `conns` */
 	bool is_over;    /* the kernel has seen its end */
-	bool is_keen;    /* the next message that is relayed is an occasion for a try */
 };
 
 /**

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/connection.h"
+#include "core/flow_pair.h"
 #include "core/promoter.h"
 #include "core/promotion.h"
 #include "core/promotion_entries.h"
@@ -17,15 +18,6 @@
 static bool is_spliced(const struct promotion *p)
 {
 	return p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED;
-}
-
-static uint64_t count_frames(const struct sl_flow *flow)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(flow->frames); i++)
-		n += flow->frames[i];
-	return n;
 }
 
 void spliced_settle(struct connection *c)
@@ -46,25 +38,8 @@ void spliced_settle(struct connection *c)
 				      [i == SL_TO_ENDPOINT ? STATS_IN : STATS_OUT],
 			 n);
 	}
-	c->frames_in += count_frames(&flows[SL_TO_ENDPOINT]);
-	c->frames_out += count_frames(&flows[SL_TO_CLIENT]);
-}
-
-/* Return: how it has ended, or 0. */
-static int end_of(const struct sl_flow flows[2])
-{
-	uint8_t both = flows[0].marks & flows[1].marks, either = flows[0].marks | flows[1].marks;
-
-	if (either & SL_M_RST)
-		return EEND_RESET;
-	return both & SL_M_FIN_ACKED ? EEND_EOF : 0;
-}
-
-static uint64_t idle_ms(const struct sl_flow flows[2])
-{
-	uint64_t now_ns = clock_monotonic_ns(), last_ns = MAX(flows[0].last_ns, flows[1].last_ns);
-
-	return now_ns > last_ns ? (now_ns - last_ns) / NS_PER_MS : 0;
+	c->frames_in += flow_pair_frames(&flows[SL_TO_ENDPOINT]);
+	c->frames_out += flow_pair_frames(&flows[SL_TO_CLIENT]);
 }
 
 void spliced_describe(const struct connection *c, struct connection_info *info)
@@ -74,11 +49,11 @@ void spliced_describe(const struct connection *c, struct connection_info *info)
 	if (!c->promotion || !is_spliced(c->promotion) ||
 	    !promotion_entries_read(c->promotion, flows))
 		return;
-	info->idle_ms = idle_ms(flows);
+	info->idle_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
 	info->bytes_in += flows[SL_TO_ENDPOINT].payload_bytes;
 	info->bytes_out += flows[SL_TO_CLIENT].payload_bytes;
-	info->frames_in += count_frames(&flows[SL_TO_ENDPOINT]);
-	info->frames_out += count_frames(&flows[SL_TO_CLIENT]);
+	info->frames_in += flow_pair_frames(&flows[SL_TO_ENDPOINT]);
+	info->frames_out += flow_pair_frames(&flows[SL_TO_CLIENT]);
 }
 
 void spliced_check(struct connection *c)
@@ -93,7 +68,7 @@ void spliced_check(struct connection *c)
 		connection_end(c, EGW_INTERNAL);
 		return;
 	}
-	end = end_of(flows);
+	end = flow_pair_end(flows);
 	if (end) {
 		c->promotion->is_over = true;
 		connection_end(c, end);
@@ -114,7 +89,7 @@ static void spliced_on_deadline(struct connection *c)
 
 	if (!limit || !promotion_entries_read(c->promotion, flows))
 		return;
-	idle = idle_ms(flows);
+	idle = flow_pair_idle_ms(flows, clock_monotonic_ns());
 	if (idle >= limit)
 		connection_end(c, EGW_IDLE);
 	else

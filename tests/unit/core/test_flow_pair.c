@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/flow_pair.h"
+
+#include "base/clock.h"
+#include "proto/errors.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static int end_of(uint8_t to_endpoint, uint8_t to_client)
+{
+	const struct sl_flow flows[2] = {{.marks = to_endpoint}, {.marks = to_client}};
+	int end = flow_pair_end(flows);
+	const struct sl_flow turned[2] = {flows[1], flows[0]};
+
+	assert_int_equal(flow_pair_end(turned), end);
+	return end;
+}
+
+static void end__is_both_fins_acknowledged(void **state)
+{
+	const uint8_t seen = SL_M_SEEN | SL_M_TSVAL | SL_M_DROPPED, sent = seen | SL_M_FIN,
+		      acked = sent | SL_M_FIN_ACKED;
+
+	assert_int_equal(end_of(0, 0), 0);
+	assert_int_equal(end_of(seen, seen), 0);
+	assert_int_equal(end_of(sent, seen), 0);
+	assert_int_equal(end_of(acked, seen | SL_M_PEER_FIN), 0); /* half-closed: it lives */
+	assert_int_equal(end_of(sent, sent), 0);                  /* RFC 9293 s3.6: CLOSING */
+	assert_int_equal(end_of(acked, sent), 0);                 /* LAST-ACK */
+	assert_int_equal(end_of(acked, acked), EEND_EOF);
+}
+
+static void end__is_one_rst(void **state)
+{
+	const uint8_t acked = SL_M_SEEN | SL_M_FIN | SL_M_FIN_ACKED;
+
+	assert_int_equal(end_of(SL_M_RST, 0), EEND_RESET);
+	assert_int_equal(end_of(SL_M_RST, acked), EEND_RESET);
+	assert_int_equal(end_of(acked | SL_M_RST, acked), EEND_RESET);
+}
+
+static uint64_t idle_of(uint64_t first_ns, uint64_t second_ns, uint64_t now_ns)
+{
+	const struct sl_flow flows[2] = {{.last_ns = first_ns}, {.last_ns = second_ns}};
+
+	return flow_pair_idle_ms(flows, now_ns);
+}
+
+static void idle__is_since_the_latest_packet(void **state)
+{
+	assert_int_equal(idle_of(5 * NS_PER_S, 7 * NS_PER_S, 10 * NS_PER_S), 3000);
+	assert_int_equal(idle_of(7 * NS_PER_S, 5 * NS_PER_S, 10 * NS_PER_S), 3000);
+	assert_int_equal(idle_of(1, 1, NS_PER_MS), 0);
+	/* one that came behind the clock's reading */
+	assert_int_equal(idle_of(5, 7, 6), 0);
+	assert_int_equal(idle_of(5, 7, 7), 0);
+}
+
+static void frames__are_of_all_kinds(void **state)
+{
+	const struct sl_flow flow = {.frames = {1, 20, 300, UINT32_MAX}};
+
+	assert_int_equal(flow_pair_frames(&flow), UINT64_C(321) + UINT32_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(end__is_both_fins_acknowledged),
+	    cmocka_unit_test(end__is_one_rst),
+	    cmocka_unit_test(idle__is_since_the_latest_packet),
+	    cmocka_unit_test(frames__are_of_all_kinds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

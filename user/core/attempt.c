@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/attempt.h"
+
+struct attempt attempt_refused(enum sluice_reason reason)
+{
+	return (struct attempt){reason, true};
+}
+
+struct attempt attempt_busy(void)
+{
+	return (struct attempt){SLUICE_REASON_BUSY, false};
+}
+
+struct attempt attempt_from_capture(int error)
+{
+	/* Its end has come, or bytes have: the relay deals with both. */
+	return error == -EBUSY || error == -ENOTCONN ? attempt_busy()
+						     : attempt_refused(SLUICE_REASON_KERNEL);
+}
+
+struct attempt attempt_from_result(enum sl_ctl_result result)
+{
+	switch (result) {
+	case SL_CTL_DONE:
+		return (struct attempt){SLUICE_REASON_NONE, true};
+	case SL_CTL_NO_FLOW: /* somebody has removed them */
+	case SL_CTL_STATE:
+		return attempt_refused(SLUICE_REASON_KERNEL);
+	case SL_CTL_UNSEEN: /* it may be that the packets come in by another interface */
+		return (struct attempt){SLUICE_REASON_ASYMMETRIC, false};
+	case SL_CTL_DATA:
+	case SL_CTL_LATE:
+		break;
+	}
+	return attempt_busy();
+}
+
+/* What either end sends has to fit the other leg's way: nobody on ours would say so by ICMP. */
+static bool fits(const struct attempt_leg *from, const struct attempt_leg *to)
+{
+	return from->capture->recv_mss + attempt_headers(from->is_ipv6) <= to->capture->path_mtu;
+}
+
+enum sluice_reason attempt_check_legs(const struct attempt_leg *a, const struct attempt_leg *b)
+{
+	if (a->is_ipv6 != b->is_ipv6)
+		return SLUICE_REASON_OPTIONS;
+	/* Stripping them from one leg takes its protection against wrapped sequences (RFC 7323
+	 * s5) and its round-trip times away. */
+	if ((a->capture->options ^ b->capture->options) & SL_O_TIMESTAMPS)
+		return SLUICE_REASON_OPTIONS;
+	return fits(a, b) && fits(b, a) ? SLUICE_REASON_NONE : SLUICE_REASON_MTU;
+}
+
+void attempt_pace_init(struct attempt_pace *pace)
+{
+	*pace = (struct attempt_pace){.delay_ms = 1};
+}
+
+static void slow_down(struct attempt_pace *pace)
+{
+	pace->delay_ms = MIN(2 * pace->delay_ms, (uint64_t)ATTEMPT_DELAY_MAX_MS);
+}
+
+void attempt_pace_by_time(struct attempt_pace *pace)
+{
+	/* No message has come since the last one: that was all of its pair. */
+	if (pace->is_keen)
+		slow_down(pace);
+	pace->is_keen = true;
+}
+
+void attempt_pace_by_message(struct attempt_pace *pace)
+{
+	pace->is_keen = false;
+	slow_down(pace);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/flow_pair.h"
+
+#include "base/clock.h"
+#include "proto/errors.h"
+
+int flow_pair_end(const struct sl_flow flows[2])
+{
+	uint8_t both = flows[0].marks & flows[1].marks, either = flows[0].marks | flows[1].marks;
+
+	if (either & SL_M_RST)
+		return EEND_RESET;
+	return both & SL_M_FIN_ACKED ? EEND_EOF : 0;
+}
+
+uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns)
+{
+	uint64_t last_ns = MAX(flows[0].last_ns, flows[1].last_ns);
+
+	/* A packet may have come since the clock was read. */
+	return now_ns > last_ns ? (now_ns - last_ns) / NS_PER_MS : 0;
+}
+
+uint64_t flow_pair_frames(const struct sl_flow *flow)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(flow->frames); i++)
+		n += flow->frames[i];
+	return n;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a connection's two flows (sluice/flow.h, by enum sl_direction) say of it together. */
+#pragma once
+#include "base/std.h"
+#include "sluice/flow.h"
+
+/**
+ * flow_pair_end() - how a spliced connection has ended
+ *
+ * Return: EEND_RESET: an RST has passed that its receiver believed; EEND_EOF: both sides' FINs
+ * have passed and are acknowledged, and with them every byte; 0: it lives.
+ */
+int flow_pair_end(const struct sl_flow flows[2]);
+/** flow_pair_idle_ms() - since the latest packet in either direction, also of one without payload
+ */
+uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns);
+/** flow_pair_frames() - that one direction's walker has counted, of all kinds */
+uint64_t flow_pair_frames(const struct sl_flow *flow);
