@@ -86,3 +86,34 @@ int conn_record_fill(const struct connection *c, struct name_cache *names, uint3
 	*ret_conn = conn;
 	return 0;
 }
+
+static bool is_terminated(const char *text, size_t size)
+{
+	return strnlen(text, size) < size;
+}
+
+bool conn_record_check(const struct sl_conn *conn, uint64_t conn_id, uint64_t now_ns,
+		       char ret_why[CONN_RECORD_WHY_MAX])
+{
+	const char *why = NULL;
+
+	ret_why[0] = '\0';
+	if (conn->conn_id != conn_id || conn_id == 0)
+		why = "the id in it is not its own";
+	else if (conn->path != SLUICE_PATH_SPLICE)
+		snprintf(ret_why, CONN_RECORD_WHY_MAX, "path %u is not splice", conn->path);
+	else if (conn->reason >= SLUICE_REASON_COUNT)
+		snprintf(ret_why, CONN_RECORD_WHY_MAX, "reason %u is none", conn->reason);
+	else if (conn->flags & ~(SL_CONN_IPV6 | SL_CONN_ADOPTED))
+		snprintf(ret_why, CONN_RECORD_WHY_MAX, "flags %#x are none", conn->flags);
+	else if (!is_terminated(conn->tenant, sizeof(conn->tenant)))
+		why = "the tenant has no end";
+	else if (!is_terminated(conn->subject, sizeof(conn->subject)))
+		why = "the subject has no end";
+	else if (conn->accepted_ns > conn->opened_ns || conn->opened_ns > conn->spliced_ns ||
+		 conn->spliced_ns > now_ns || conn->opened_ns == 0)
+		why = "its times are in no order";
+	if (why)
+		snprintf(ret_why, CONN_RECORD_WHY_MAX, "%s", why);
+	return ret_why[0] == '\0';
+}

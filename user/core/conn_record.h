@@ -21,3 +21,13 @@ struct name_cache;
  */
 int conn_record_fill(const struct connection *c, struct name_cache *names, uint32_t epoch,
 		     struct sl_conn *ret_conn);
+
+#define CONN_RECORD_WHY_MAX 96
+
+/**
+ * conn_record_check() - whether what was found under @conn_id can be one: only what can be told
+ * without looking further
+ * @ret_why: if not, what is wrong with it
+ */
+bool conn_record_check(const struct sl_conn *conn, uint64_t conn_id, uint64_t now_ns,
+		       char ret_why[CONN_RECORD_WHY_MAX]);

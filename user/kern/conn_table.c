@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/conn_table.h"
 
+#include "kern/map_walk.h"
+
 #include <bpf/bpf.h>
 
 int conn_table_put(int fd, const struct sl_conn *conn)
@@ -25,28 +27,23 @@ int conn_table_delete(int fd, uint64_t conn_id)
 	return bpf_map_delete_elem(fd, &conn_id);
 }
 
-int conn_table_list(int fd, uint64_t **ret_ids, size_t *ret_n)
+struct walk {
+	conn_table_fn *fn;
+	void *arg;
+};
+
+static int visit(const void *key, const void *conn, void *arg)
 {
-	_cleanup_free_ uint64_t *ids = NULL;
-	size_t n = 0, room = 0;
-	uint64_t id;
-	int error = bpf_map_get_next_key(fd, NULL, &id);
+	const struct walk *walk = arg;
+	uint64_t conn_id;
 
-	for (; error == 0; error = bpf_map_get_next_key(fd, &ids[n - 1], &id)) {
-		if (n == room) {
-			uint64_t *more;
+	memcpy(&conn_id, key, sizeof(conn_id));
+	return walk->fn(conn_id, conn, walk->arg);
+}
 
-			room = room ? 2 * room : 1024;
-			more = reallocarray(ids, room, sizeof(*ids));
-			if (!more)
-				return -ENOMEM;
-			ids = more;
-		}
-		ids[n++] = id;
-	}
-	if (error != -ENOENT)
-		return error;
-	*ret_ids = TAKE_PTR(ids);
-	*ret_n = n;
-	return 0;
+int conn_table_walk(int fd, conn_table_fn *fn, void *arg)
+{
+	struct walk walk = {fn, arg};
+
+	return map_walk(fd, sizeof(uint64_t), sizeof(struct sl_conn), visit, &walk);
 }

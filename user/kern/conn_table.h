@@ -10,11 +10,8 @@ int conn_table_put(int fd, const struct sl_conn *conn);
 int conn_table_read(int fd, uint64_t conn_id, struct sl_conn *ret_conn);
 /** conn_table_delete() - Return: 0, -ENOENT, or another -errno */
 int conn_table_delete(int fd, uint64_t conn_id);
-/**
- * conn_table_list() - the ids of all that are there, for a daemon that takes them over
- * @ret_ids: to be freed by the caller; NULL if there are none
- *
- * While others change the map, one that stays may be listed twice or not at all.
- * Return: 0, -ENOMEM, or -errno of bpf(2).
+/* Return: 0 to go on, or a negative value to stop with. */
+typedef int conn_table_fn(uint64_t conn_id, const struct sl_conn *conn, void *arg);
+/** conn_table_walk() - over all entries, for a daemon that takes them over. Return: as map_walk()
  */
-int conn_table_list(int fd, uint64_t **ret_ids, size_t *ret_n);
+int conn_table_walk(int fd, conn_table_fn *fn, void *arg);

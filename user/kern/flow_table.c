@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/flow_table.h"
 
+#include "kern/map_walk.h"
+
 #include <bpf/bpf.h>
 
 /* ---- keys ---------------------------------------------------------------------------------- */
@@ -151,32 +153,34 @@ int flow_table_delete(const struct flow_table *table, const struct flow_key *key
 	return bpf_map_delete_elem(place.fd, place.key);
 }
 
-static int next4(const struct flow_table *table, bool is_first, struct flow_key *key)
-{
-	struct sl_key4 before = to_key4(&key->key), next;
-	int error = bpf_map_get_next_key(table->fd4, is_first ? NULL : &before, &next);
+struct walk {
+	flow_table_fn *fn;
+	void *arg;
+};
 
-	if (error == 0)
-		*key = (struct flow_key){.key = from_key4(&next), .is_ipv6 = false};
-	return error;
+static int visit4(const void *key, const void *flow, void *arg)
+{
+	const struct walk *walk = arg;
+
+	return walk->fn(&(struct flow_key){.key = from_key4(key)}, flow, walk->arg);
 }
 
-static int next6(const struct flow_table *table, bool is_first, struct flow_key *key)
+static int visit6(const void *key, const void *flow, void *arg)
 {
-	struct sl_key6 next;
-	int error = bpf_map_get_next_key(table->fd6, is_first ? NULL : &key->key, &next);
+	const struct walk *walk = arg;
+	struct flow_key flow_key = {.is_ipv6 = true};
 
-	if (error == 0)
-		*key = (struct flow_key){.key = next, .is_ipv6 = true};
-	return error;
+	memcpy(&flow_key.key, key, sizeof(flow_key.key));
+	return walk->fn(&flow_key, flow, walk->arg);
 }
 
-int flow_table_next(const struct flow_table *table, bool is_first, struct flow_key *key)
+int flow_table_walk(const struct flow_table *table, flow_table_fn *fn, void *arg)
 {
-	int error;
+	struct walk walk = {fn, arg};
+	int error =
+	    map_walk(table->fd4, sizeof(struct sl_key4), sizeof(struct sl_flow), visit4, &walk);
 
-	if (!is_first && key->is_ipv6)
-		return next6(table, false, key);
-	error = next4(table, is_first, key);
-	return error == -ENOENT ? next6(table, true, key) : error;
+	if (error < 0)
+		return error;
+	return map_walk(table->fd6, sizeof(struct sl_key6), sizeof(struct sl_flow), visit6, &walk);
 }

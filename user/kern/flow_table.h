@@ -39,11 +39,7 @@ int flow_table_read(const struct flow_table *table, const struct flow_key *key,
 		    struct sl_flow *ret_flow);
 /** flow_table_delete() - Return: 0, -ENOENT, or another -errno */
 int flow_table_delete(const struct flow_table *table, const struct flow_key *key);
-/**
- * flow_table_next() - walk over all keys
- * @key: in: the one before, out: the next; @is_first: ignore what is in it
- *
- * IPv4 first. A key that is deleted while it is @key leads back to the first one, so collect what
- * is to be deleted. Return: 0, -ENOENT at the end, or another -errno.
- */
-int flow_table_next(const struct flow_table *table, bool is_first, struct flow_key *key);
+/* Return: 0 to go on, or a negative value to stop with. */
+typedef int flow_table_fn(const struct flow_key *key, const struct sl_flow *flow, void *arg);
+/** flow_table_walk() - over all entries, IPv4 first. Return: as map_walk() */
+int flow_table_walk(const struct flow_table *table, flow_table_fn *fn, void *arg);

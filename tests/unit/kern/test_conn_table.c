@@ -36,31 +36,44 @@ static void put__says_when_the_map_is_full(void **state)
 	assert_int_equal(conn_table_put(fd, &conn), -ENOSPC);
 }
 
-/* More than the list has room for at first. */
-static void list__has_every_id_once(void **state)
-{
-	enum {
-		N = 1500
-	};
-	_cleanup_close_ int fd = map_create(SL_MAP_CONNS, N);
-	_cleanup_free_ uint64_t *ids = NULL, *none = NULL;
-	bool seen[N + 1] = {false};
-	size_t n = 1;
+enum {
+	N = 1500 /* more than one call gives */
+};
 
-	assert_int_equal(conn_table_list(fd, &none, &n), 0);
-	assert_int_equal(n, 0);
+static int see(uint64_t conn_id, const struct sl_conn *conn, void *arg)
+{
+	bool *seen = arg;
+
+	assert_in_range(conn_id, 1, N);
+	assert_int_equal(conn->conn_id, conn_id);
+	assert_false(seen[conn_id]);
+	seen[conn_id] = true;
+	return 0;
+}
+
+static int stop_at_once(uint64_t conn_id, const struct sl_conn *conn, void *arg)
+{
+	++*(int *)arg;
+	return -ECANCELED;
+}
+
+static void walk__sees_each_once(void **state)
+{
+	_cleanup_close_ int fd = map_create(SL_MAP_CONNS, N);
+	bool seen[N + 1] = {false};
+	int n_calls = 0;
+
+	assert_int_equal(conn_table_walk(fd, see, seen), 0);
 	for (uint64_t id = 1; id <= N; id++) {
 		const struct sl_conn conn = {.conn_id = id};
 
 		assert_int_equal(conn_table_put(fd, &conn), 0);
 	}
-	assert_int_equal(conn_table_list(fd, &ids, &n), 0);
-	assert_int_equal(n, N);
-	for (size_t i = 0; i < n; i++) {
-		assert_in_range(ids[i], 1, N);
-		assert_false(seen[ids[i]]);
-		seen[ids[i]] = true;
-	}
+	assert_int_equal(conn_table_walk(fd, see, seen), 0);
+	for (uint64_t id = 1; id <= N; id++)
+		assert_true(seen[id]);
+	assert_int_equal(conn_table_walk(fd, stop_at_once, &n_calls), -ECANCELED);
+	assert_int_equal(n_calls, 1);
 }
 
 int main(void)
@@ -68,7 +81,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(table__keeps_what_was_put_in),
 	    cmocka_unit_test(put__says_when_the_map_is_full),
-	    cmocka_unit_test(list__has_every_id_once),
+	    cmocka_unit_test(walk__sees_each_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,25 +152,29 @@ static void insert__says_when_the_map_is_full(void **state)
 	assert_int_equal(flow_table_insert(&table, &key, &flow), 0);
 }
 
-static size_t count(size_t *ret_n_ipv6)
+static int count_one(const struct flow_key *key, const struct sl_flow *flow, void *arg)
 {
-	struct flow_key key = {0};
-	size_t n = 0;
-	int error = flow_table_next(&table, true, &key);
+	size_t *counts = arg;
 
-	for (*ret_n_ipv6 = 0; error == 0; error = flow_table_next(&table, false, &key)) {
-		n++;
-		*ret_n_ipv6 += key.is_ipv6;
-	}
-	assert_int_equal(error, -ENOENT);
-	return n;
+	assert_int_equal(flow->conn_id, key->key.sport); /* its own, and no other's */
+	counts[key->is_ipv6]++;
+	return 0;
 }
 
-static void next__visits_every_flow_of_both_maps(void **state)
+static size_t count(size_t *ret_n_ipv6)
 {
-	const struct sl_flow flow = {0};
+	size_t counts[2] = {0};
+
+	assert_int_equal(flow_table_walk(&table, count_one, counts), 0);
+	*ret_n_ipv6 = counts[true];
+	return counts[false] + counts[true];
+}
+
+static void walk__visits_every_flow_of_both_maps(void **state)
+{
 	struct flow_key v4 = key_of("192.0.2.1:1", "198.51.100.2:80");
 	struct flow_key v6 = key_of("[2001:db8::1]:1", "[2001:db8::2]:80");
+	struct sl_flow flow = {.conn_id = v6.key.sport};
 	size_t n_ipv6;
 
 	open_table(64);
@@ -180,6 +184,7 @@ static void next__visits_every_flow_of_both_maps(void **state)
 	assert_int_equal(n_ipv6, 1);
 	for (uint16_t i = 0; i < 20; i++) {
 		v4.key.sport = v6.key.sport = (uint16_t)(i + 1000);
+		flow.conn_id = v4.key.sport;
 		assert_int_equal(flow_table_insert(&table, &v4, &flow), 0);
 		assert_int_equal(flow_table_insert(&table, &v6, &flow), 0);
 	}
@@ -198,7 +203,7 @@ int main(void)
 	    cmocka_unit_test(key__gives_its_addresses_back),
 	    TEST(table__keeps_what_was_put_in),
 	    TEST(insert__says_when_the_map_is_full),
-	    TEST(next__visits_every_flow_of_both_maps),
+	    TEST(walk__visits_every_flow_of_both_maps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
