@@ -8,6 +8,12 @@ void conn_id_source_init(struct conn_id_source *source, uint64_t realtime_ns)
 	atomic_init(&source->next, MAX(realtime_ns / NS_PER_US, 1));
 }
 
+void conn_id_source_pass(struct conn_id_source *source, uint64_t id)
+{
+	if (atomic_load_explicit(&source->next, memory_order_relaxed) <= id)
+		atomic_store_explicit(&source->next, id + 1, memory_order_relaxed);
+}
+
 uint64_t conn_id_take(struct conn_id_source *source, struct conn_id_block *block)
 {
 	if (block->next == block->end) {

@@ -98,7 +98,7 @@ bool conn_record_check(const struct sl_conn *conn, uint64_t conn_id, uint64_t no
 	const char *why = NULL;
 
 	ret_why[0] = '\0';
-	if (conn->conn_id != conn_id || conn_id == 0)
+	if (conn->conn_id != conn_id || conn_id == 0 || conn_id > INT64_MAX)
 		why = "the id in it is not its own";
 	else if (conn->path != SLUICE_PATH_SPLICE)
 		snprintf(ret_why, CONN_RECORD_WHY_MAX, "path %u is not splice", conn->path);

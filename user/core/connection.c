@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 /*
- *  ACCEPTED --> HANDSHAKE --> CONNECTING --> UPGRADING --> OPEN
+ *  ACCEPTED --> HANDSHAKE --> CONNECTING --> UPGRADING --> OPEN <-- (adopted: from ACCEPTED)
  *     |             | |            |  ^-- retry --' |         |
  *     |             | '--- echo ---|----------------|--->(OPEN)
  *     |             v              v                v         v
@@ -25,7 +25,7 @@
  */
 static const uint16_t transitions[CONNECTION_STATES] = {
 #define TO(state) (1u << CONNECTION_##state)
-    [CONNECTION_ACCEPTED] = TO(HANDSHAKE) | TO(CLOSING) | TO(CLOSED),
+    [CONNECTION_ACCEPTED] = TO(HANDSHAKE) | TO(OPEN) | TO(CLOSING) | TO(CLOSED),
     [CONNECTION_HANDSHAKE] = TO(CONNECTING) | TO(OPEN) | TO(CLOSING) | TO(CLOSED),
     [CONNECTION_CONNECTING] = TO(CONNECTING) | TO(UPGRADING) | TO(CLOSING) | TO(CLOSED),
     [CONNECTION_UPGRADING] = TO(CONNECTING) | TO(OPEN) | TO(CLOSING) | TO(CLOSED),
@@ -117,22 +117,19 @@ static void copy_source(struct connection *c, const struct sockaddr *source)
 	}
 }
 
-int connection_new(struct worker *worker, const struct config_listener *listener, int fd,
-		   const struct sockaddr *source, struct connection **ret_connection)
+static struct connection *make(struct worker *worker, struct generation *generation, uint64_t id,
+			       const struct sockaddr *source)
 {
 	_cleanup_free_ struct connection *c = calloc(1, sizeof(*c));
 
 	if (!c)
-		return -ENOMEM;
+		return NULL;
 	c->worker = worker;
-	c->id = conn_id_take(worker->conn_ids, &worker->conn_id_block);
+	c->id = id;
 	if (hash_table_insert(&worker->by_id, &c->by_id, hash_u64(&worker->hash_key, c->id)) < 0)
-		return -ENOMEM;
-	connection_set_generation(c, worker->generation);
-	c->listener = listener;
+		return NULL;
+	connection_set_generation(c, generation);
 	c->state = CONNECTION_ACCEPTED;
-	c->reason = SLUICE_REASON_NEW;
-	c->splice_reason = SLUICE_REASON_NOT_LOADED;
 	c->accepted_ns = clock_monotonic_ns();
 	c->active_at = ev_now(worker->loop);
 	copy_source(c, source);
@@ -140,11 +137,47 @@ int connection_new(struct worker *worker, const struct config_listener *listener
 	ev_init(&c->duration, duration_cb);
 	leg_init(&c->client, c);
 	leg_init(&c->endpoint_leg, c);
-	leg_open(&c->client, fd);
 	list_append(&worker->connections, &c->link.node);
+	return TAKE_PTR(c);
+}
+
+int connection_new(struct worker *worker, const struct config_listener *listener, int fd,
+		   const struct sockaddr *source, struct connection **ret_connection)
+{
+	struct connection *c = make(worker, worker->generation,
+				    conn_id_take(worker->conn_ids, &worker->conn_id_block), source);
+
+	if (!c)
+		return -ENOMEM;
+	c->listener = listener;
+	c->reason = SLUICE_REASON_NEW;
+	c->splice_reason = SLUICE_REASON_NOT_LOADED;
+	leg_open(&c->client, fd);
 	stat_add(&worker->stats->handshaking, 1);
 	stat_add(&worker->stats->accepted, 1);
-	*ret_connection = TAKE_PTR(c);
+	*ret_connection = c;
+	return 0;
+}
+
+int connection_adopt(struct worker *worker, struct generation *generation, uint64_t id,
+		     const struct sockaddr *source, struct connection **ret_connection)
+{
+	struct connection *c;
+
+	if (worker_find(worker, id))
+		return -EEXIST;
+	c = make(worker, generation, id, source);
+	if (!c)
+		return -ENOMEM;
+	connection_set_state(c, CONNECTION_OPEN);
+	c->path = SLUICE_PATH_SPLICE;
+	c->reason = SLUICE_REASON_NONE;
+	c->http_status = 101;
+	c->is_adopted = true;
+	stat_add(&worker->stats->connections[c->path], 1);
+	/* As accepting it would have. */
+	atomic_fetch_add_explicit(&worker->shared->n_connections, 1, memory_order_relaxed);
+	*ret_connection = c;
 	return 0;
 }
 
@@ -208,6 +241,19 @@ static void account(struct connection *c)
 	access_log_write(c->worker->access_log, c);
 }
 
+/* Nothing of it is left but the struct, which its own callbacks may still look at. */
+static void let_go(struct connection *c)
+{
+	connection_set_state(c, CONNECTION_CLOSED);
+	timer_disarm(&c->timer);
+	ev_timer_stop(c->worker->loop, &c->duration);
+	leg_close(&c->client);
+	leg_close(&c->endpoint_leg);
+	hash_table_remove(&c->worker->by_id, &c->by_id);
+	list_remove(&c->link.node);
+	worker_bury(c->worker, c);
+}
+
 void connection_end(struct connection *c, int error)
 {
 	if (connection_is_closed(c))
@@ -218,15 +264,18 @@ void connection_end(struct connection *c, int error)
 	spliced_settle(c);
 	/* The log line reads the sockets, so they are closed behind it. */
 	account(c);
-	connection_set_state(c, CONNECTION_CLOSED);
-	timer_disarm(&c->timer);
-	ev_timer_stop(c->worker->loop, &c->duration);
-	leg_close(&c->client);
-	leg_close(&c->endpoint_leg);
+	let_go(c);
 	promotion_end(c);
-	hash_table_remove(&c->worker->by_id, &c->by_id);
-	list_remove(&c->link.node);
-	worker_bury(c->worker, c);
+}
+
+void connection_leave(struct connection *c)
+{
+	log_conn(LOG_LEVEL_DEBUG, c->id, "is left to the kernel");
+	stat_sub(&c->worker->stats->connections[c->path], 1);
+	if (c->on_end)
+		c->on_end(c);
+	let_go(c);
+	promotion_leave(c);
 }
 
 void connection_respond(struct connection *c, uint16_t status, struct slice response, int error)
@@ -298,6 +347,7 @@ void connection_describe(const struct connection *c, struct connection_info *ret
 	    .state = c->state,
 	    .path = c->path,
 	    .reason = c->reason,
+	    .is_adopted = c->is_adopted,
 	    .age_ms = (clock_monotonic_ns() - c->accepted_ns) / NS_PER_MS,
 	    .idle_ms = idle_s > 0 ? (uint64_t)(idle_s * 1000) : 0,
 	    .bytes_in = c->client.bytes_in,

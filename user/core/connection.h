@@ -95,6 +95,7 @@ struct connection {
 	uint8_t path;          /* enum sluice_path */
 	uint8_t reason;        /* enum sluice_reason: why not the next cheaper path */
 	uint8_t splice_reason; /* enum sluice_reason: why there is no promotion */
+	bool is_adopted;       /* made by an earlier process */
 	bool is_over_limit;    /* accepted only to be told 503 */
 	bool is_head_request;  /* answers carry no body (RFC 9110 s9.3.2) */
 };
@@ -108,6 +109,19 @@ struct connection {
  */
 int connection_new(struct worker *worker, const struct config_listener *listener, int fd,
 		   const struct sockaddr *source, struct connection **ret_connection);
+/**
+ * connection_adopt() - one that another process has made, and that the kernel serves: OPEN, without
+ * sockets
+ * @id: its own
+ *
+ * The caller tells it what is known of it, and how it is served. Return: 0; -ENOMEM; -EEXIST if
+ * there is one of this id.
+ */
+int connection_adopt(struct worker *worker, struct generation *generation, uint64_t id,
+		     const struct sockaddr *source, struct connection **ret_connection);
+/** connection_leave() - of one that the kernel serves: forget it without an end, so that another
+ *  process can adopt it; it is freed as by connection_end() */
+void connection_leave(struct connection *c);
 /** connection_free() - by the worker, at the end of the loop turn in which it was closed */
 void connection_free(struct connection *c);
 
@@ -167,6 +181,7 @@ struct connection_info {
 	uint64_t id;
 	uint32_t worker;
 	uint8_t state, path, reason;
+	bool is_adopted;
 	char listener[CONFIG_NAME_MAX + 1];
 	char route[CONFIG_NAME_MAX + 1]; /* "" = none yet; likewise below */
 	char cluster[CONFIG_NAME_MAX + 1];

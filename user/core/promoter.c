@@ -63,7 +63,7 @@ void promoter_free(struct promoter *promoter)
 		return;
 	ev_timer_stop(promoter->worker->loop, &promoter->reap);
 	list_for_each_safe (node, &promoter->retired)
-		release(promoter, list_entry(node, struct promotion, node));
+		free(list_entry(node, struct promotion, node));
 	route_lookup_close(&promoter->routes);
 	name_cache_done(&promoter->names);
 	free(promoter);
@@ -74,6 +74,23 @@ void promoter_retire(struct promoter *promoter, struct promotion *promotion)
 	promotion->retired_ns = clock_monotonic_ns();
 	list_append(&promoter->retired, &promotion->node);
 	ev_timer_start(promoter->worker->loop, &promoter->reap);
+}
+
+int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key)
+{
+	struct promotion *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->promoter = promoter;
+	p->legs[SL_TO_CLIENT].key = *key;
+	p->legs[SL_TO_CLIENT].has_flow = true;
+	flow_key_addresses(key, &p->endpoint, &p->source);
+	p->has_port = true;
+	p->state = PROMOTION_RETIRED;
+	list_init(&p->node);
+	promoter_retire(promoter, p);
+	return 0;
 }
 
 bool promoter_is_hooked(const struct promoter *promoter, uint32_t ifindex)

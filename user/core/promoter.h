@@ -29,9 +29,13 @@ struct promoter {
 
 /** promoter_new() - Return: 0, -ENOMEM, or -errno of a netlink socket */
 int promoter_new(struct worker *worker, struct splice *splice, struct promoter **ret_promoter);
-/** promoter_free() - the worker has no connections any more; NULL is fine */
+/** promoter_free() - the worker has no connections any more. What is in quarantine stays so: the
+ *  next process finds its entries. NULL is fine */
 void promoter_free(struct promoter *promoter);
 /** promoter_retire() - keep the entries of @promotion for the quarantine, then free it */
 void promoter_retire(struct promoter *promoter, struct promotion *promotion);
+/** promoter_adopt_retired() - likewise, of another process's, which has left only the entry of
+ *  packets of the endpoint; its port has been marked as used. Return: 0 or -ENOMEM */
+int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key);
 /** promoter_is_hooked() - whether the hook is on this interface */
 bool promoter_is_hooked(const struct promoter *promoter, uint32_t ifindex);

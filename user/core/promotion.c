@@ -282,6 +282,31 @@ enum sluice_reason promotion_relayed(struct connection *c)
 	return SLUICE_REASON_NEW;
 }
 
+int promotion_adopt(struct connection *c, const struct flow_key *const keys[2])
+{
+	struct promotion *p = promotion_new(c);
+
+	if (!p)
+		return -ENOMEM;
+	for (size_t i = 0; i < 2; i++) {
+		p->legs[i].key = *keys[i];
+		p->legs[i].has_flow = true;
+	}
+	flow_key_addresses(keys[SL_TO_CLIENT], &p->endpoint, &p->source);
+	p->has_port = p->has_record = true;
+	c->promotion = p;
+	spliced_adopt(p);
+	return 0;
+}
+
+void promotion_leave(struct connection *c)
+{
+	struct promotion *p = TAKE_PTR(c->promotion);
+
+	timer_disarm(&p->timer);
+	free(p);
+}
+
 void promotion_end(struct connection *c)
 {
 	struct promotion *p = TAKE_PTR(c->promotion);

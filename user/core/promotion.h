@@ -100,5 +100,15 @@ enum sluice_reason promotion_relayed(struct connection *c);
 void promotion_on_relayed(struct connection *c, struct leg *to);
 /** promotion_end() - the connection is over, its sockets are closed. c->promotion is NULL then */
 void promotion_end(struct connection *c);
+/**
+ * promotion_adopt() - make @c, without sockets, SPLICED by the entries that are there under @keys,
+ * and look whether they have ended
+ * @keys: by enum sl_direction
+ *
+ * Its port has been marked as used, and its record is in conns. Return: 0 or -ENOMEM.
+ */
+int promotion_adopt(struct connection *c, const struct flow_key *const keys[2]);
+/** promotion_leave() - forget it, but for what the maps have of it */
+void promotion_leave(struct connection *c);
 /** promotion_leg_of() - the leg whose packets go in @direction */
 struct leg *promotion_leg_of(struct connection *c, size_t direction);

@@ -3,12 +3,31 @@
 
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 
 static void fail(struct splice *splice, enum sluice_reason reason, const char *what)
 {
 	splice->why.reason = reason;
 	snprintf(splice->why.text, sizeof(splice->why.text), "%s", what);
+}
+
+/* Two would take each other's connections for left ones, and each other's events. The kernel drops
+ * the lock with the process. */
+static int lock_pins(struct splice *splice, const char *dir)
+{
+	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char what[sizeof(splice->why.text)];
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		splice->lock_fd = TAKE_FD(fd);
+		return 0;
+	}
+	snprintf(what, sizeof(what), "%.200s: %s", dir,
+		 errno == EWOULDBLOCK ? "another sluiced works with it" : strerror(errno));
+	fail(splice, SLUICE_REASON_NOT_LOADED, what);
+	return -errno;
 }
 
 void splice_open(const struct config *config, struct splice *ret_splice)
@@ -27,8 +46,13 @@ void splice_open(const struct config *config, struct splice *ret_splice)
 	}
 	if (bpf_pins_open(config->kernel.pins, &ret_splice->pins, &ret_splice->why) < 0)
 		return;
+	if (lock_pins(ret_splice, config->kernel.pins) < 0) {
+		bpf_pins_close(&ret_splice->pins);
+		return;
+	}
 	if (port_pool_new(&ports, &ret_splice->ports) < 0) {
 		bpf_pins_close(&ret_splice->pins);
+		close(ret_splice->lock_fd);
 		fail(ret_splice, SLUICE_REASON_PORTS, "out of memory");
 		return;
 	}
@@ -42,5 +66,6 @@ void splice_close(struct splice *splice)
 		return;
 	port_pool_free(TAKE_PTR(splice->ports));
 	bpf_pins_close(&splice->pins);
+	close(splice->lock_fd);
 	splice->is_open = false;
 }

@@ -15,6 +15,7 @@ struct splice {
 	struct bpf_pins pins;      /* if it is open, like all below */
 	struct port_pool *ports;
 	uint32_t epoch;
+	int lock_fd; /* of the pins: one daemon at a time works with them */
 };
 
 /* Ports that connections are made from. The kernel hands out 32768 to 60999 by default

@@ -15,9 +15,11 @@
 
 /* ---- what the kernel has counted ----------------------------------------------------------- */
 
-static bool is_spliced(const struct promotion *p)
+bool spliced_is(const struct connection *c)
 {
-	return p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED;
+	const struct promotion *p = c->promotion;
+
+	return p && (p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED);
 }
 
 void spliced_settle(struct connection *c)
@@ -25,8 +27,7 @@ void spliced_settle(struct connection *c)
 	struct stats *stats = c->worker->stats;
 	struct sl_flow flows[2];
 
-	if (!c->promotion || !is_spliced(c->promotion) ||
-	    !promotion_entries_read(c->promotion, flows))
+	if (!spliced_is(c) || !promotion_entries_read(c->promotion, flows))
 		return;
 	for (size_t i = 0; i < 2; i++) {
 		struct leg *from = promotion_leg_of(c, i);
@@ -46,8 +47,7 @@ void spliced_describe(const struct connection *c, struct connection_info *info)
 {
 	struct sl_flow flows[2];
 
-	if (!c->promotion || !is_spliced(c->promotion) ||
-	    !promotion_entries_read(c->promotion, flows))
+	if (!spliced_is(c) || !promotion_entries_read(c->promotion, flows))
 		return;
 	info->idle_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
 	info->bytes_in += flows[SL_TO_ENDPOINT].payload_bytes;
@@ -61,7 +61,7 @@ void spliced_check(struct connection *c)
 	struct sl_flow flows[2];
 	int end;
 
-	if (!c->promotion || !is_spliced(c->promotion))
+	if (!spliced_is(c))
 		return;
 	/* Without its entries nothing of it is left: they were removed by force. */
 	if (!promotion_entries_read(c->promotion, flows)) {
@@ -100,7 +100,11 @@ static void spliced_on_deadline(struct connection *c)
  * next is answered by an RST. */
 static void spliced_close(struct connection *c, int error, uint16_t code, struct slice text)
 {
-	connection_end(c, error);
+	if (!c->worker->is_stopping)
+		connection_end(c, error);
+	/* The next daemon adopts it. What came to its sockets late is looked at before that. */
+	else if (c->promotion->state == PROMOTION_SPLICED)
+		connection_leave(c);
 }
 
 static const struct connection_ops spliced_ops = {
@@ -141,6 +145,21 @@ static void end_lingering(struct promotion *p)
 	leg_close(&c->endpoint_leg);
 	p->state = PROMOTION_SPLICED;
 	timer_arm(&p->timer, LOOK_MS);
+	if (c->worker->is_stopping)
+		connection_leave(c);
+}
+
+void spliced_adopt(struct promotion *p)
+{
+	struct connection *c = p->c;
+
+	p->state = PROMOTION_SPLICED;
+	connection_set_stage(c, &spliced_ops, NULL, NULL);
+	/* Ten thousand that came together are not to be looked at together for ever. */
+	timer_arm(&p->timer, 1 + c->id % LOOK_MS);
+	spliced_check(c);
+	if (!connection_is_closed(c))
+		spliced_on_deadline(c);
 }
 
 void spliced_on_timer(struct promotion *p)

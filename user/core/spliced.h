@@ -9,11 +9,15 @@ struct promotion;
 
 /** spliced_begin() - both entries are ACTIVE, both sockets in repair: they linger */
 void spliced_begin(struct promotion *p);
+/** spliced_adopt() - both entries are there, and there have never been sockets; may end it */
+void spliced_adopt(struct promotion *p);
 /** spliced_on_timer() - in LINGERING the sockets go; in SPLICED it is looked at */
 void spliced_on_timer(struct promotion *p);
 
 /* Of any connection; nothing happens unless it is spliced. */
 
+/** spliced_is() - whether the kernel serves it */
+bool spliced_is(const struct connection *c);
 /** spliced_settle() - before a connection that ends is accounted for: add what the kernel has
  * counted */
 void spliced_settle(struct connection *c);

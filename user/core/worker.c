@@ -6,6 +6,7 @@
 #include "core/connection.h"
 #include "core/drain.h"
 #include "core/promoter.h"
+#include "core/spliced.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -424,10 +425,32 @@ static void close_all(struct worker *w, int error)
 	}
 }
 
+/* They have no need of a process. */
+static void leave_spliced(struct worker *w)
+{
+	unsigned int n = 0;
+
+	list_for_each_safe (node, &w->connections) {
+		struct connection_link *link = container_of(node, struct connection_link, node);
+		struct connection *c;
+
+		if (link->is_cursor)
+			continue;
+		c = container_of(link, struct connection, link);
+		if (!spliced_is(c))
+			continue;
+		c->ops->close(c, EGW_SHUTDOWN, 0, (struct slice){0});
+		n++;
+	}
+	if (n)
+		log_notice("worker %u leaves %u spliced connections to the kernel", w->index, n);
+}
+
 static void stop_here(struct worker *w)
 {
 	w->is_stopping = true;
 	stop_accepting(w);
+	leave_spliced(w);
 	if (drain_begin(w, w->stop_plan, clock_monotonic_ns()) < 0)
 		close_all(w, w->stop_plan->error);
 }
@@ -438,9 +461,15 @@ static void kill_here(struct worker *w)
 	stop_accepting(w);
 	list_for_each_safe (node, &w->connections) {
 		struct connection_link *link = container_of(node, struct connection_link, node);
+		struct connection *c;
 
-		if (!link->is_cursor)
-			connection_end(container_of(link, struct connection, link), EGW_SHUTDOWN);
+		if (link->is_cursor)
+			continue;
+		c = container_of(link, struct connection, link);
+		if (spliced_is(c))
+			connection_leave(c);
+		else
+			connection_end(c, EGW_SHUTDOWN);
 	}
 }
 

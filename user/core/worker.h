@@ -39,6 +39,9 @@ struct worker_shared {
 	handshake_handler *on_request;
 	/* Brings a connection to its worker's new generation, if it can go there. */
 	void (*follow)(struct connection *c);
+	/* Counts an adopted one where route and endpoint of its names are, if @base has them. */
+	void (*adopt)(struct connection *c, struct generation *base,
+		      const struct address *endpoint);
 	atomic_bool is_draining; /* requests are refused; by any thread */
 };
 

@@ -180,6 +180,8 @@ static void count_off(struct connection *c)
 {
 	struct route *route = c->route_state;
 
+	if (!route) /* adopted, and its route is not there any more */
+		return;
 	atomic_fetch_sub_explicit(&route->stats->n_active, 1, memory_order_relaxed);
 }
 
@@ -249,6 +251,33 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
 	case CONFIG_ACTION_RESPOND:
 		respond_begin(c, request);
 		break;
+	}
+}
+
+/* ---- adoption ------------------------------------------------------------------------------ */
+
+/* Of the same name, but with another address, it is another one. What a name stands for is not
+ * known so early. */
+static bool is_at(const struct endpoint *endpoint, const struct address *address)
+{
+	return endpoint->host_len > 0 || address_equal(&endpoint->address, address);
+}
+
+void routing_adopt(struct connection *c, struct generation *base, const struct address *endpoint)
+{
+	const struct routing *r = routing_of(base);
+	struct route *route = routing_route(r, c->route->name);
+	const struct cluster *cluster = routing_cluster(r, c->cluster->name);
+	const struct member *member = cluster ? cluster_member(cluster, c->endpoint->name) : NULL;
+
+	c->on_end = on_end;
+	if (route) {
+		c->route_state = route;
+		atomic_fetch_add_explicit(&route->stats->n_active, 1, memory_order_relaxed);
+	}
+	if (member && is_at(member->endpoint, endpoint)) {
+		c->endpoint_state = endpoint_ref(member->endpoint);
+		atomic_fetch_add_explicit(&member->endpoint->n_active, 1, memory_order_relaxed);
 	}
 }
 

@@ -69,6 +69,13 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
  */
 void routing_follow(struct connection *c);
 
+/**
+ * routing_adopt() - the workers' adopt: an adopted connection has only names. Where @base has a
+ * route, or an endpoint, of its names, it counts there from now on
+ * @endpoint: the address that it is on
+ */
+void routing_adopt(struct connection *c, struct generation *base, const struct address *endpoint);
+
 /** routing_route() - the route called @name, or NULL; likewise below */
 struct route *routing_route(const struct routing *routing, const char *name);
 struct cluster *routing_cluster(const struct routing *routing, const char *name);

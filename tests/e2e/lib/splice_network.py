@@ -92,6 +92,10 @@ route r {{ proxy = c  {route} }}
         os.kill(self.pid, signal.SIGKILL)
         self.daemon.wait()
 
+    def stop_daemon(self):
+        os.kill(self.pid, signal.SIGTERM)
+        assert self.daemon.wait(6 * env.PATIENCE_S) == 0, self.daemon.stderr()
+
     def start(self, *argv, nofile=None):
         self.processes.append(self.box.start(*argv, nofile=nofile))
         return self.processes[-1]

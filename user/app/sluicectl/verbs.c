@@ -196,6 +196,7 @@ static void print_connections(const json_t *rows)
 	    {"frames_in", "FRAMES IN", COLUMN_NUMBER, 6},
 	    {"frames_out", "FRAMES OUT", COLUMN_NUMBER, 6},
 	    {"worker", "WORKER", COLUMN_NUMBER, 10},
+	    {"adopted", "ADOPTED", COLUMN_TEXT, 7},
 	};
 
 	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());

@@ -38,7 +38,7 @@ static json_t *connection_json(const struct connection_info *info)
 
 	base32_u64_encode(info->id, id);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, "
-			 "s:o, s:i}",
+			 "s:o, s:i, s:b}",
 			 "conn", id, "listener", info->listener, "source", info->source, "route",
 			 info->route, "cluster", info->cluster, "endpoint", info->endpoint, "path",
 			 sluice_path_name(info->path), "reason", sluice_reason_name(info->reason),
@@ -46,7 +46,8 @@ static json_t *connection_json(const struct connection_info *info)
 			 json_u64(info->age_ms), "idle_ms", json_u64(info->idle_ms), "bytes_in",
 			 json_u64(info->bytes_in), "bytes_out", json_u64(info->bytes_out),
 			 "frames_in", json_u64(info->frames_in), "frames_out",
-			 json_u64(info->frames_out), "worker", (int)info->worker);
+			 json_u64(info->frames_out), "worker", (int)info->worker, "adopted",
+			 (int)info->is_adopted);
 }
 
 static void listing_end_on_worker(struct worker *w, void *arg)

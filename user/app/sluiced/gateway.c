@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "core/access_log.h"
+#include "core/adoption.h"
 #include "core/events.h"
 #include "route/health_checker.h"
 #include "route/resolver.h"
@@ -234,6 +235,22 @@ static int open_splice(struct gateway *g)
 	return splice_events_new(g, &g->splice_events);
 }
 
+/* What was left by the daemon before us is known before our first connection takes a port. */
+static int find_leftovers(struct gateway *g)
+{
+	int error;
+
+	if (!g->splice.is_open)
+		return 0;
+	error = adoption_new(&g->splice, &g->routing->generation, &g->adoption);
+	if (error < 0)
+		log_error("%s: cannot read what is there: %s", g->config->kernel.pins,
+			  strerror(-error));
+	else
+		conn_id_source_pass(&g->shared.conn_ids, adoption_last_id(g->adoption));
+	return error;
+}
+
 static int open_sockets(struct gateway *g, unsigned int n_workers)
 {
 	struct listener_error error_text;
@@ -290,6 +307,7 @@ static int set_up(struct gateway *g)
 	conn_id_source_init(&g->shared.conn_ids, clock_realtime_ns());
 	g->shared.on_request = routing_on_request;
 	g->shared.follow = routing_follow;
+	g->shared.adopt = routing_adopt;
 	error = set_up_main_loop(g);
 	if (error < 0)
 		return error;
@@ -315,7 +333,13 @@ static int set_up(struct gateway *g)
 	error = admin_http_new(g, &g->http);
 	if (error < 0)
 		return error;
-	return start_workers(g, n_workers);
+	error = find_leftovers(g);
+	if (error < 0)
+		return error;
+	error = start_workers(g, n_workers);
+	if (error < 0 || !g->adoption)
+		return error;
+	return adoption_begin(g->adoption, g->workers, g->n_workers);
 }
 
 /*
@@ -350,6 +374,7 @@ static void tear_down(struct gateway *g)
 	for (unsigned int i = 0; i < g->shared.n_workers; i++)
 		worker_free(g->workers[i]);
 	free(g->workers);
+	adoption_free(g->adoption);
 	splice_close(&g->splice);
 	listener_set_free(g->listeners);
 	if (g->routing)

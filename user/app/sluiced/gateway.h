@@ -17,6 +17,7 @@
 #include <ev.h>
 
 struct admin_http;
+struct adoption;
 struct control_server;
 struct health_checker;
 struct resolver;
@@ -51,6 +52,7 @@ struct gateway {
 	struct resolver *resolver;
 	struct splice splice;
 	struct splice_events *splice_events; /* NULL unless it is open */
+	struct adoption *adoption;           /* likewise */
 	struct drains drains;                /* by the operator */
 	struct drain_plan stop_plan;         /* by SIGTERM */
 	struct admin_http *http;             /* NULL = off */
