@@ -77,9 +77,10 @@ static int check_abi(const char *dir, struct bpf_pins_error *error)
 	if (code < 0)
 		return fail_open(error, code, dir, SL_MAP_ABI);
 	if (abi.version != SL_ABI_VERSION) {
-		snprintf(what, sizeof(what),
-			 "version %u is loaded, this is version %u (sluice-loader replace)",
-			 abi.version, SL_ABI_VERSION);
+		snprintf(
+		    what, sizeof(what),
+		    "version %u is loaded, this is version %u (sluice-loader unload, then load)",
+		    abi.version, SL_ABI_VERSION);
 		return fail(error, SLUICE_REASON_NOT_LOADED, -EPROTO, dir, what);
 	}
 	if (abi.flow_size != sizeof(struct sl_flow) || abi.conn_size != sizeof(struct sl_conn) ||

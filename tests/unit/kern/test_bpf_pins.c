@@ -183,7 +183,7 @@ static void open__names_both_versions(void **state)
 	other.flow_size++;
 	pin_all(&other);
 	snprintf(expected, sizeof(expected),
-		 DIR ": version %u is loaded, this is version %u (sluice-loader replace)",
+		 DIR ": version %u is loaded, this is version %u (sluice-loader unload, then load)",
 		 SL_ABI_VERSION + 1, SL_ABI_VERSION);
 	assert_fails(-EPROTO, SLUICE_REASON_NOT_LOADED, expected);
 }
