@@ -73,7 +73,7 @@ SL_INLINE void sl_peer_set(struct sl_peer *peer, const struct sl_key6 *key)
 SL_INLINE __u8 sl_translation_flags(const struct sl_ctl_leg *in, const struct sl_ctl_leg *out,
 				    __u32 is_ipv6)
 {
-	__u8 flags = out->flags & (SL_F_NEIGH | SL_F_TO_LOCAL);
+	__u8 flags = out->flags & SL_F_TO_LOCAL;
 
 	if (is_ipv6)
 		flags |= SL_F_IPV6_OUT;
@@ -96,12 +96,16 @@ SL_INLINE __u8 sl_translation_flags(const struct sl_ctl_leg *in, const struct sl
 SL_INLINE void sl_translation_set(struct sl_flow *flow, const struct sl_ctl_leg *in,
 				  const struct sl_ctl_leg *out, __u32 other_tsval, __u32 is_ipv6)
 {
+	/* What may have been recorded of others' packets counts no more: all is acknowledged. */
+	SL_WRITE(flow->ack, in->snd_nxt);
+	flow->right_edge = in->rcv_nxt;
+	flow->base_seq = in->rcv_nxt - (__u32)flow->payload_bytes;
 	flow->seq_delta = out->snd_nxt - in->rcv_nxt;
 	flow->ack_delta = out->rcv_nxt - in->snd_nxt;
 	flow->tsval_delta = out->ts_clock - SL_READ(flow->tsval);
 	flow->tsecr_delta = other_tsval - in->ts_clock;
 	flow->oif = out->oif;
-	flow->wscale = in->send_wscale;
+	SL_WRITE(flow->wscale, in->send_wscale); /* beside marks that a late hook may set */
 	flow->window_shift = (__s8)(in->send_wscale - out->recv_wscale);
 	flow->flags = sl_translation_flags(in, out, is_ipv6);
 }
@@ -164,16 +168,26 @@ SL_INLINE __u32 sl_activate_end(const struct sl_pair *pair, struct sl_activate_a
 
 /* ---- sl_hold --------------------------------------------------------------------------------- */
 
+/* Sockets that are given back could not tell their ends of that. */
+SL_INLINE int sl_is_ending(const struct sl_flow *flow)
+{
+	return SL_READ(flow->marks) & (SL_M_FIN | SL_M_RST);
+}
+
 SL_INLINE __u32 sl_hold_begin(const struct sl_pair *pair, struct sl_hold_args *args,
 			      const struct sl_holding *holding)
 {
+	__u32 result = SL_CTL_DATA;
+
 	if (!sl_pair_hold(pair, holding))
 		return SL_CTL_STATE;
 	sl_pair_read_ends(pair, args->got_end);
-	if (sl_is_acked(pair->first, pair->second) && sl_is_acked(pair->second, pair->first))
+	if (sl_is_ending(pair->first) || sl_is_ending(pair->second))
+		result = SL_CTL_STATE;
+	else if (sl_is_acked(pair->first, pair->second) && sl_is_acked(pair->second, pair->first))
 		return SL_CTL_DONE;
 	sl_pair_decide(pair, holding->word, SL_ACTIVE);
-	return SL_CTL_DATA;
+	return result;
 }
 
 SL_INLINE __u32 sl_hold_release(const struct sl_pair *pair, __u32 outcome)

@@ -213,19 +213,59 @@ SL_INLINE __u32 sl_window_end(const struct sl_flow *other)
 	return SL_READ(other->ack) + other->ack_delta + window;
 }
 
-/*
- * A segment that leaves no hole is one that continues what has passed, or repeats it: a blind
- * attacker does not meet that. One that leaves a hole must fit in the window (RFC 9293 s3.10.7.4).
- */
+/* It continues or repeats what has passed up to @end_seq, or else it leaves a hole. */
 SL_INLINE int sl_leaves_hole(const struct sl_segment *segment, __u32 end_seq)
 {
 	return sl_after(segment->seq, end_seq);
 }
 
-/* Its sender knows the very edge of the stream: its acknowledgment and clock are believed. */
+/* Its sender knows the very edge of the stream. */
 SL_INLINE int sl_is_on_edge(const struct sl_segment *segment, __u32 end_seq)
 {
-	return !sl_after(segment->seq, end_seq) && !sl_after(end_seq, segment->end);
+	return !sl_leaves_hole(segment, end_seq) && !sl_after(end_seq, segment->end);
+}
+
+/*
+ * RFC 5961 s5.2: who does not see the connection's packets does not know what was acknowledged
+ * last, give or take the largest window that can be announced (and a FIN). Other than there it is
+ * not held against what was sent: were both directions behind the truth for once (packets that
+ * passed in another order), they would wait for each other for ever.
+ */
+SL_INLINE int sl_ack_is_possible(const struct sl_segment *segment, const struct sl_flow *flow)
+{
+	__u32 reach = 65536u << (flow->wscale & 15);
+
+	return segment->ack - SL_READ(flow->ack) + reach <= 2 * reach;
+}
+
+/*
+ * Whether a segment of a spliced flow is of the connection, and not of somebody who guesses: it
+ * has to fit in the window, and to acknowledge something likely. Most are found to by what the
+ * flow knows itself: those on the edge of the stream that end before a point that the window has
+ * reached before. (A window's edge moves forward only: RFC 9293 s3.8.6.2.1.)
+ */
+SL_INLINE int sl_is_likely(const struct sl_segment *segment, const struct sl_flow *flow,
+			   __u32 end_seq)
+{
+	return sl_is_on_edge(segment, end_seq) &&
+	       !sl_after(segment->end, SL_READ(flow->right_edge)) &&
+	       sl_ack_is_possible(segment, flow);
+}
+
+/*
+ * The others are held against what the @other direction has announced (RFC 9293 s3.10.7.4). One
+ * byte more is allowed, for the probe of a closed window (s3.8.6.1). What it has acknowledged is
+ * of no use to it any more.
+ */
+SL_INLINE int sl_is_acceptable(const struct sl_segment *segment, struct sl_flow *flow,
+			       const struct sl_flow *other)
+{
+	__u32 edge = sl_window_end(other), acked = SL_READ(other->ack) + other->ack_delta;
+
+	if (sl_after(edge, SL_READ(flow->right_edge)))
+		SL_WRITE(flow->right_edge, edge);
+	return !sl_after(segment->end, SL_READ(flow->right_edge) + 1) &&
+	       !sl_after(acked, segment->end) && sl_ack_is_possible(segment, flow);
 }
 
 SL_INLINE void sl_record(struct sl_flow *flow, const struct sl_segment *segment)
@@ -261,12 +301,24 @@ SL_INLINE int sl_fin_is_last(const struct sl_segment *segment, __u32 end_seq)
 	return !sl_after(end_seq, segment->end);
 }
 
-/* Payload up to @end_seq that had not passed before: holes count when they are made. */
-SL_INLINE __u32 sl_advance(const struct sl_segment *segment, __u32 end_seq)
+/*
+ * Counts the payload up to the end of a segment that is sent on, as far as it was not counted
+ * before. (end_seq cannot tell: it has also passed what was dropped, and came again.)
+ */
+SL_INLINE void sl_count_payload(struct sl_flow *flow, const struct sl_segment *segment)
 {
-	if (!sl_after(segment->end, end_seq))
-		return 0;
-	return segment->end - end_seq - (segment->flags & SL_S_FIN);
+	__u64 seen = SL_READ(flow->payload_bytes), was;
+	__u32 end = segment->end - (segment->flags & SL_S_FIN) - flow->base_seq;
+
+	if (segment->payload == 0 && !(segment->flags & SL_S_FIN))
+		return;
+	for (int i = 0; i < SL_PUBLISH_TRIES && sl_after(end, (__u32)seen); i++) {
+		was = __sync_val_compare_and_swap(&flow->payload_bytes, seen,
+						  seen + (end - (__u32)seen));
+		if (was == seen)
+			return;
+		seen = was;
+	}
 }
 
 /* All that @flow has let through is acknowledged by the @other direction. */

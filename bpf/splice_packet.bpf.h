@@ -14,7 +14,8 @@ struct sl_packet {
 	__u16 pseudo; /* folded sum of the pseudo header */
 	__u8 is_ipv6;
 	__u8 is_readable; /* the TCP header does not contradict itself; else there is no segment */
-	__u16 fragment;   /* 0, or it is one */
+	__u8 is_fragment; /* the first one of several */
+	__u8 hop_limit;
 	__u8 options_size;
 	__u8 is_plain; /* options are timestamps in the usual layout, and nothing else */
 	__be16 check;
@@ -39,6 +40,27 @@ static __always_inline void *sl_linear(struct __sk_buff *skb, __u32 size)
 	if ((void *)(long)skb->data + size > (void *)(long)skb->data_end)
 		return NULL;
 	return (void *)(long)skb->data;
+}
+
+/*
+ * The TCP header is copied: from where it is nearly always, or from behind options. Of a fragment
+ * it may be the beginning only, of 8 bytes at least (RFC 791 s3.2), and so with the ports.
+ * Return: 0, or an error.
+ */
+static __always_inline int sl_copy_tcp(struct __sk_buff *skb, const struct sl_packet *p,
+				       struct tcphdr *ret)
+{
+	const void *tcp = (void *)(long)skb->data + SL_PLAIN_L4(p->is_ipv6);
+
+	if (p->l4 == SL_PLAIN_L4(p->is_ipv6) && p->length >= sizeof(*ret) &&
+	    tcp + sizeof(*ret) <= (void *)(long)skb->data_end) {
+		__builtin_memcpy(ret, tcp, sizeof(*ret));
+		return 0;
+	}
+	if (p->length >= sizeof(*ret))
+		return bpf_skb_load_bytes(skb, p->l4, ret, sizeof(*ret)) != 0;
+	__builtin_memset(ret, 0, sizeof(*ret));
+	return !p->is_fragment || bpf_skb_load_bytes(skb, p->l4, ret, 2 * sizeof(ret->source));
 }
 
 static __always_inline void sl_read_tcp(struct sl_packet *p, const struct tcphdr *tcp)
@@ -102,10 +124,16 @@ __noinline int sl_find_tsval(struct __sk_buff *skb, __u32 at, __u32 size, __u32 
 
 static __always_inline void sl_read_tsval(struct __sk_buff *skb, struct sl_packet *p)
 {
-	__u32 at = p->l4 + sizeof(struct tcphdr), tsval;
+	const void *data = (void *)(long)skb->data;
+	__u32 at = p->l4 + sizeof(struct tcphdr), plain_at, tsval;
 	__be32 words[2];
 
-	if (p->options_size < 10 || bpf_skb_load_bytes(skb, at, words, sizeof(words)))
+	if (p->options_size < 10)
+		return;
+	plain_at = SL_PLAIN_L4(p->is_ipv6) + sizeof(struct tcphdr);
+	if (at == plain_at && data + plain_at + sizeof(words) <= (void *)(long)skb->data_end)
+		__builtin_memcpy(words, data + plain_at, sizeof(words));
+	else if (bpf_skb_load_bytes(skb, at, words, sizeof(words)))
 		return;
 	if (words[0] == SL_SWAP32(SL_PLAIN_OPTIONS_WORD)) {
 		p->segment.tsval = SL_SWAP32(words[1]);
@@ -190,25 +218,49 @@ static __always_inline int sl_is_device_sum_right(struct __sk_buff *skb, const s
 
 /*
  * RFC 9293 s3.1. What GRO has merged, or came from this host, has only the sum of the pseudo
- * header there (CHECKSUM_PARTIAL), and is right by construction.
+ * header there (CHECKSUM_PARTIAL), and is right by construction: so is whatever is still to be cut
+ * into segments. Otherwise somebody has to have looked, or does so now.
  */
 static __always_inline int sl_is_checksum_right(struct __sk_buff *skb, const struct sl_packet *p)
 {
-	return bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0 || p->check == p->pseudo ||
-	       sl_is_device_sum_right(skb, p) || sl_is_sum_right(skb, p->l4, p->length, p->pseudo);
+	return p->check == p->pseudo || skb->gso_size != 0 ||
+	       bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0 || sl_is_device_sum_right(skb, p) ||
+	       sl_is_sum_right(skb, p->l4, p->length, p->pseudo);
+}
+
+/* Only in plain packets. */
+static __always_inline struct tcphdr *sl_plain_tcp(struct __sk_buff *skb, int is_ipv6)
+{
+	void *tcp = (void *)(long)skb->data + SL_PLAIN_L4(is_ipv6);
+
+	return tcp + sizeof(struct tcphdr) <= (void *)(long)skb->data_end ? tcp : NULL;
 }
 
 /*
- * Puts the sums of changes into the checksum, as the kind of this packet's wants it.
+ * Puts the sums of changes into the checksum, as the kind of this packet's wants it. Which kind it
+ * is, no helper says. But what the first one, for the pseudo header, has made of the checksum tells
+ * whether it is one that is still to be made (CHECKSUM_PARTIAL): then that was all. Only if the two
+ * kinds came out the same, the change having been none modulo 2^16 - 1, the helper is asked again.
  * @first: sum of the changes to an IPv6 header before the addresses
  */
 static __always_inline void sl_update_checksum(struct __sk_buff *skb, const struct sl_packet *p,
 					       __u64 tcp_sum, __u64 pseudo_sum, __u64 first)
 {
 	__u32 at = p->l4 + __builtin_offsetof(struct tcphdr, check);
+	__u16 pseudo = sl_sum_fold(pseudo_sum);
+	__u16 made = sl_sum_update(p->check, pseudo),
+	      unmade = sl_sum_fold((__u64)p->check + pseudo);
+	struct tcphdr *tcp;
 
-	bpf_l4_csum_replace(skb, at, 0, sl_sum_fold(pseudo_sum), BPF_F_PSEUDO_HDR);
-	bpf_l4_csum_replace(skb, at, 0, sl_sum_fold(tcp_sum), 0);
+	bpf_l4_csum_replace(skb, at, 0, pseudo, BPF_F_PSEUDO_HDR);
+	tcp = sl_plain_tcp(skb, p->is_ipv6);
+	if (made == unmade || !tcp) {
+		bpf_l4_csum_replace(skb, at, 0, sl_sum_fold(tcp_sum), 0);
+	} else if (tcp->check == made) {
+		tcp->check = sl_sum_update(made, sl_sum_fold(tcp_sum));
+	} else {
+		return;
+	}
 	/*
 	 * With CHECKSUM_COMPLETE, BPF_F_PSEUDO_HDR has changed the device's sum as is right for
 	 * IPv4, where the header's checksum balances its addresses. In IPv6 the TCP checksum does

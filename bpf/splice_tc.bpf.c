@@ -11,10 +11,11 @@
 /* What the hook has found out about a packet before it knows the state. */
 struct sight {
 	__u32 end_seq;   /* as it was before */
+	__u8 refusal;    /* enum sl_stat: why it cannot be translated in ACTIVE; 0 = it can */
 	__u8 is_right;   /* header and checksum */
-	__u8 is_counted; /* end_seq is not before its end now */
-	__u8 is_on_edge;
-	__u8 is_too_late; /* it could not be published: other CPUs were always faster */
+	__u8 is_counted; /* it is believed; end_seq is not before its end now */
+	__u8 is_judged_spliced; /* by the rules of ACTIVE, and not of LEARN */
+	__u8 is_too_late;       /* it could not be published: other CPUs were always faster */
 };
 
 /* Verdicts: another program, or the stack, may have it; or nobody. */
@@ -27,12 +28,17 @@ static __always_inline int drop(enum sl_stat why)
 	return DROP;
 }
 
-/* The daemon hears of the first one: the connection is better off without the splice. */
-static __always_inline int drop_untranslatable(struct sl_flow *flow, enum sl_stat why, __u64 now_ns)
+/*
+ * In ACTIVE or CLOSED. Of the first packet that is nothing for a splice the daemon hears: the
+ * connection is better off without it.
+ */
+static __always_inline int drop_of_flow(struct sl_flow *flow, enum sl_stat why)
 {
-	if (!(flow->marks & SL_M_DROPPED)) {
+	if ((why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
+	     why == SL_STAT_DROP_OPTIONS || why == SL_STAT_DROP_MTU) &&
+	    !(flow->marks & SL_M_DROPPED)) {
 		sl_mark(flow, SL_M_DROPPED);
-		sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, now_ns);
+		sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, bpf_ktime_get_ns());
 	}
 	return drop(why);
 }
@@ -85,6 +91,8 @@ static __always_inline int way_by_neighbour(struct __sk_buff *skb, struct way *w
 
 	way->oif = oif;
 	way->kind = WAY_NEIGHBOUR;
+	if (skb->len <= SL_L3 + SL_MTU_MIN)
+		return 0;
 	switch (bpf_check_mtu(skb, oif, &mtu, 0, BPF_MTU_CHK_SEGS)) {
 	case BPF_MTU_CHK_RET_SUCCESS:
 		return 0;
@@ -107,8 +115,8 @@ static __always_inline int is_time_to_ask(__u64 last_ns, __u64 now_ns)
 }
 
 /* Return: 0, or the enum sl_stat that the packet has to be dropped for. Global: verified once. */
-__noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p,
-			   const struct sl_flow *flow, int ask, struct way *way)
+__noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p, struct sl_flow *flow,
+			   int ask, struct way *way)
 {
 	struct bpf_fib_lookup fib = {0};
 
@@ -118,7 +126,7 @@ __noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p,
 		*way = (struct way){.oif = flow->oif, .kind = WAY_LOCAL};
 		return 0;
 	}
-	if (flow->flags & SL_F_NEIGH)
+	if (flow->marks & SL_M_NO_LOOKUP)
 		return way_by_neighbour(skb, way, flow->oif);
 	ask_for(&fib, flow, p->is_ipv6);
 	fib.ifindex = skb->ingress_ifindex;
@@ -135,6 +143,9 @@ __noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p,
 		way->kind = WAY_NEIGHBOUR;
 		return 0;
 	case BPF_FIB_LKUP_RET_FWD_DISABLED:
+		sl_mark(flow, SL_M_NO_LOOKUP);
+		return way_by_neighbour(skb, way, flow->oif);
+	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
 		return way_by_neighbour(skb, way, flow->oif);
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		return SL_STAT_DROP_MTU;
@@ -196,8 +207,6 @@ static __always_inline int change_ipv4(struct __sk_buff *skb, const struct sl_pa
 
 	if (!data)
 		return SL_STAT_DROP_MEMORY;
-	if (ip->ttl <= 1)
-		return SL_STAT_DROP_TTL;
 	write_link_header(data, way);
 	change->pseudo = sl_rewrite_ipv4(ip, flow);
 	change->tcp = sl_rewrite_tcp(tcp, flow);
@@ -216,8 +225,6 @@ static __always_inline int change_ipv6(struct __sk_buff *skb, const struct sl_pa
 
 	if (!data)
 		return SL_STAT_DROP_MEMORY;
-	if (ip->hop_limit <= 1)
-		return SL_STAT_DROP_TTL;
 	write_link_header(data, way);
 	change->pseudo = sl_rewrite_ipv6(ip, flow, &change->first);
 	change->tcp = sl_rewrite_tcp(tcp, flow);
@@ -271,7 +278,7 @@ static __always_inline void see_fin(struct sl_flow *flow, struct sl_flow *other,
 				    const struct sl_segment *segment, const struct sight *sight,
 				    __u64 now_ns)
 {
-	if (flow->marks & SL_M_FIN)
+	if (SL_READ(flow->marks) & SL_M_FIN)
 		return;
 	if (!sight->is_counted || !sl_fin_is_last(segment, sight->end_seq)) {
 		sl_count(SL_STAT_FIN_IGNORED);
@@ -308,6 +315,8 @@ __noinline int sl_see_end(const struct sl_packet *p, struct sl_flow *flow,
 		return 0;
 	if (segment->flags & SL_S_RST)
 		see_rst(flow, other, segment, sight->end_seq, now_ns);
+	else if (flow->marks & SL_M_RST) /* it met a HOLD, which has gone back to ACTIVE */
+		close_pair(flow, other, SL_CLOSED_BY_RST, now_ns);
 	else if (segment->flags & SL_S_FIN)
 		see_fin(flow, other, segment, sight, now_ns);
 	if (flow->marks & SL_M_PEER_FIN)
@@ -318,76 +327,95 @@ __noinline int sl_see_end(const struct sl_packet *p, struct sl_flow *flow,
 /* Ends are rare enough to look up the other direction for. */
 static __always_inline int is_about_end(const struct sl_packet *p, const struct sl_flow *flow)
 {
-	return p->segment.flags & (SL_S_FIN | SL_S_RST) || flow->marks & SL_M_PEER_FIN;
+	return p->segment.flags & (SL_S_FIN | SL_S_RST) || flow->marks & (SL_M_PEER_FIN | SL_M_RST);
 }
 
-static __always_inline void account(struct sl_flow *flow, const struct __sk_buff *skb, __u32 state)
+static __always_inline void account(struct sl_flow *flow, const struct __sk_buff *skb,
+				    const struct sl_segment *segment, const struct sight *sight,
+				    __u32 state)
 {
 	__sync_fetch_and_add(&flow->packets, 1);
+	if (sight->is_counted)
+		sl_count_payload(flow, segment);
 	sl_count(state == SL_CLOSED ? SL_STAT_CLOSED : SL_STAT_FORWARDED);
 	sl_count_more(SL_STAT_FORWARDED_BYTES, skb->len - SL_L3);
 }
 
-/* What cannot be translated at all. Return: 0, or the stat of the drop. */
-static __always_inline int is_untranslatable(const struct sl_packet *p)
-{
-	if (p->fragment)
-		return SL_STAT_DROP_FRAGMENT;
-	if (p->l4 != SL_PLAIN_L4(p->is_ipv6))
-		return SL_STAT_DROP_IP_OPTIONS;
-	return 0;
-}
-
 static __always_inline int forward(struct __sk_buff *skb, const struct sl_packet *p,
-				   struct sl_flow *flow, __u32 state, int ask)
+				   struct sl_flow *flow, const struct sight *sight, __u32 state,
+				   int ask)
 {
 	struct way way = {0};
-	int why = is_untranslatable(p);
+	int why = sl_find_way(skb, p, flow, ask, &way);
 
-	if (why == 0)
-		why = sl_find_way(skb, p, flow, ask, &way);
 	if (why == 0)
 		why = change_packet(skb, p, flow, &way);
 	if (why == 0) {
-		account(flow, skb, state);
+		account(flow, skb, &p->segment, sight, state);
 		return leave(&way);
 	}
-	if (why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
-	    why == SL_STAT_DROP_OPTIONS || why == SL_STAT_DROP_MTU)
-		return drop_untranslatable(flow, why, bpf_ktime_get_ns());
-	return drop(why);
+	return drop_of_flow(flow, why);
 }
 
 /* ---- every packet of a flow ------------------------------------------------------------------ */
 
-/* Does it fit between what has passed and what its receiver lets come? */
-static __always_inline int is_in_window(const struct sl_packet *p, const struct sl_flow *flow,
-					__u32 end_seq)
+/* What ACTIVE does not translate, whatever its numbers are. Return: 0, or the stat of the drop. */
+static __always_inline __u8 refusal_of(const struct sl_packet *p)
 {
-	const struct sl_flow *other;
+	if (p->is_fragment)
+		return SL_STAT_DROP_FRAGMENT;
+	if (p->l4 != SL_PLAIN_L4(p->is_ipv6))
+		return SL_STAT_DROP_IP_OPTIONS;
+	/* A SYN would open a connection to the endpoint past the gateway, as soon as the endpoint
+	 * has closed this one. The peer sends it again; once the daemon has removed the entry, it
+	 * reaches the listener. */
+	if (!p->is_readable || p->segment.flags & SL_S_SYN)
+		return SL_STAT_DROP_HEADER;
+	return p->hop_limit <= 1 ? SL_STAT_DROP_TTL : 0;
+}
 
-	if (!(flow->marks & SL_M_SEEN) || !sl_leaves_hole(&p->segment, end_seq))
-		return 1;
-	if (!sl_is_spliced(SL_READ(flow->state)))
-		return !sl_after(p->segment.end, end_seq + SL_WINDOW_MAX);
+/* Global: few packets come here. Return: 1, and it is believed, or 0. */
+__noinline int sl_judge_by_other(const struct sl_packet *p, struct sl_flow *flow)
+{
+	struct sl_flow *other;
+
+	if (!p || !flow)
+		return 0;
 	other = sl_flow_other(flow, p->is_ipv6);
-	return other && !sl_after(p->segment.end, sl_window_end(other));
+	return other && sl_is_acceptable(&p->segment, flow, other);
+}
+
+static __always_inline int is_believed_spliced(const struct sl_packet *p, struct sl_flow *flow,
+					       __u32 end_seq)
+{
+	return sl_is_likely(&p->segment, flow, end_seq) || sl_judge_by_other(p, flow);
 }
 
 /*
- * RFC 9293 s3.10.7.4: of a connection that stands there is no segment without ACK; and RFC 5961
- * s4: nor is a SYN one of its segments.
+ * Here our own socket judges, and all that it may take has to be counted, or it would be missed:
+ * somebody who guesses can delay the splice, and no more.
  */
-static __always_inline int is_of_connection(const struct sl_packet *p, const struct sl_flow *flow)
+static __always_inline int is_believed_learning(const struct sl_packet *p,
+						const struct sl_flow *flow, __u32 end_seq)
 {
-	if (!(p->segment.flags & SL_S_ACK))
+	return !(SL_READ(flow->marks) & SL_M_SEEN) ||
+	       !sl_after(p->segment.end, end_seq + SL_WINDOW_MAX);
+}
+
+/* RFC 9293 s3.10.7.4: of a connection that stands there is no segment without ACK. */
+static __always_inline int is_believed(const struct sl_packet *p, struct sl_flow *flow,
+				       const struct sight *sight)
+{
+	if (!sight->is_right || !(p->segment.flags & SL_S_ACK))
 		return 0;
-	return !(p->segment.flags & SL_S_SYN) || !sl_is_spliced(SL_READ(flow->state));
+	return sight->is_judged_spliced ? is_believed_spliced(p, flow, sight->end_seq)
+					: is_believed_learning(p, flow, sight->end_seq);
 }
 
 /* Rule 3. @flow is not in LEARN, so that its peer is known. */
-static __always_inline __u32 settle(struct sl_flow *flow, int is_ipv6, __u64 now_ns)
+static __always_inline __u32 settle(struct sl_flow *flow, int is_ipv6)
 {
+	__u64 now_ns = bpf_ktime_get_ns();
 	struct sl_flow *first = flow;
 	__u32 state;
 	int expired;
@@ -404,18 +432,27 @@ static __always_inline __u32 settle(struct sl_flow *flow, int is_ipv6, __u64 now
 	return state;
 }
 
+/* A fragment's checksum is that of the whole, which only the stack will see. */
+static __always_inline int is_right(struct __sk_buff *skb, const struct sl_packet *p)
+{
+	return p->is_readable && (p->is_fragment || sl_is_checksum_right(skb, p));
+}
+
 /* Rule 1: a full barrier in any case. */
 static __always_inline struct sight publish(struct __sk_buff *skb, struct sl_packet *p,
 					    struct sl_flow *flow)
 {
-	struct sight sight = {.end_seq = SL_READ(flow->end_seq)};
+	struct sight sight = {
+	    .end_seq = SL_READ(flow->end_seq),
+	    .refusal = refusal_of(p),
+	    .is_judged_spliced = sl_is_spliced(SL_READ(flow->state)),
+	};
 
-	sight.is_right = p->is_readable && sl_is_checksum_right(skb, p);
-	if (sight.is_right) {
+	if (!sight.is_judged_spliced || !sight.refusal)
+		sight.is_right = is_right(skb, p);
+	if (sight.is_right)
 		sl_read_tsval(skb, p);
-		sight.is_counted =
-		    is_of_connection(p, flow) && is_in_window(p, flow, sight.end_seq);
-	}
+	sight.is_counted = is_believed(p, flow, &sight);
 	if (!sight.is_counted) {
 		sight.end_seq = sl_end_seq_barrier(flow);
 		return sight;
@@ -423,51 +460,71 @@ static __always_inline struct sight publish(struct __sk_buff *skb, struct sl_pac
 	if (!(flow->marks & SL_M_SEEN))
 		sl_first_seen(flow, &p->segment);
 	sight.is_too_late = !sl_end_seq_publish(flow, p->segment.end, &sight.end_seq);
-	sight.is_on_edge = sl_is_on_edge(&p->segment, sight.end_seq);
 	return sight;
+}
+
+/* In LEARN, what is not on the edge may be anybody's. */
+static __always_inline void record(struct sl_flow *flow, const struct sl_packet *p,
+				   const struct sight *sight, __u64 now_ns)
+{
+	SL_WRITE(flow->last_ns, now_ns);
+	if (sight->is_judged_spliced || sl_is_on_edge(&p->segment, sight->end_seq))
+		sl_record(flow, &p->segment);
+}
+
+static __always_inline int learn(const struct sl_packet *p, const struct sight *sight)
+{
+	/* RFC 1858 s3: so small a fragment is nobody's who means well, and cannot be read. */
+	if (p->is_fragment && !p->is_readable)
+		return drop(SL_STAT_DROP_FRAGMENT);
+	/* It was ACTIVE when this was not believed. The socket might: it shall come again. */
+	if (sight->is_judged_spliced && !sight->is_counted)
+		return drop(SL_STAT_DROP_HOLD);
+	sl_count(SL_STAT_LEARNED);
+	return PASS;
 }
 
 static __always_inline int handle(struct __sk_buff *skb, struct sl_packet *p, struct sl_flow *flow)
 {
-	__u64 now_ns = bpf_ktime_get_ns(), last_ns = flow->last_ns;
 	struct sight sight = publish(skb, p, flow);
-	__u32 state = SL_READ(flow->state), advance; /* rule 1: behind the barrier */
+	__u32 state = SL_READ(flow->state); /* rule 1: behind the barrier */
+	__u64 now_ns = bpf_ktime_get_coarse_ns(), last_ns = flow->last_ns;
 
 	if (sl_is_hold(state))
-		state = settle(flow, p->is_ipv6, now_ns);
+		state = settle(flow, p->is_ipv6);
 	if (sl_is_hold(state) || sight.is_too_late)
 		return drop(SL_STAT_DROP_HOLD);
-	SL_WRITE(flow->last_ns, now_ns);
-	if (sight.is_on_edge)
-		sl_record(flow, &p->segment);
-	if (state == SL_LEARN) {
-		sl_count(SL_STAT_LEARNED);
-		return PASS;
-	}
-	if (!p->is_readable)
-		return drop(SL_STAT_DROP_HEADER);
+	if (sight.is_counted)
+		record(flow, p, &sight, now_ns);
+	if (state == SL_LEARN)
+		return learn(p, &sight);
+	if (sight.refusal)
+		return drop_of_flow(flow, sight.refusal);
 	if (!sight.is_right)
 		return drop(SL_STAT_DROP_CHECKSUM);
-	/* Translated, it would open a connection to the endpoint past the gateway, as soon as the
-	 * endpoint has closed this one. The peer sends it again; once the daemon has removed the
-	 * entry, it reaches the listener. */
-	if (p->segment.flags & SL_S_SYN)
-		return drop(SL_STAT_DROP_HEADER);
 	if (is_about_end(p, flow))
 		sl_see_end(p, flow, &sight, now_ns);
-	advance = sight.is_counted ? sl_advance(&p->segment, sight.end_seq) : 0;
-	if (advance)
-		__sync_fetch_and_add(&flow->payload_bytes, advance);
-	return forward(skb, p, flow, state, is_time_to_ask(last_ns, now_ns));
+	return forward(skb, p, flow, &sight, state, is_time_to_ask(last_ns, now_ns));
 }
 
 /* ---- finding the flow ------------------------------------------------------------------------ */
+
+/*
+ * So many bytes, that begin with an Ethernet header. On a device without such (a tunnel) they begin
+ * with something else; nothing is spliced over it.
+ */
+static __always_inline const void *link_frame(struct __sk_buff *skb, __u32 size)
+{
+	const struct ethhdr *eth = sl_linear(skb, size);
+
+	return eth && eth->h_proto == skb->protocol ? eth : NULL;
+}
 
 /* Return: NULL if the packet is not TCP, has no ports, or is of no flow. */
 static __always_inline struct sl_flow *find_ipv4(struct __sk_buff *skb, struct sl_packet *p,
 						 struct tcphdr *tcp)
 {
-	const struct iphdr *ip = sl_linear(skb, SL_L3 + sizeof(*ip));
+	const struct iphdr *ip = link_frame(skb, SL_L3 + sizeof(*ip));
 	__u32 header, total;
 	__be32 saddr, daddr;
 
@@ -482,56 +539,83 @@ static __always_inline struct sl_flow *find_ipv4(struct __sk_buff *skb, struct s
 	header = ip->ihl * 4;
 	/* More than 65535 bytes (GRO, TSO) are written as none. */
 	total = ip->tot_len ? SL_SWAP16(ip->tot_len) : skb->len - SL_L3;
-	if (total < header + sizeof(*tcp) || total > skb->len - SL_L3)
+	if (total < header || total > skb->len - SL_L3)
 		return NULL;
-	p->fragment = ip->frag_off & SL_SWAP16(0x2000);
+	p->is_fragment = !!(ip->frag_off & SL_SWAP16(0x2000));
+	p->hop_limit = ip->ttl;
 	p->l4 = SL_L3 + header;
 	p->length = total - header;
 	p->pseudo = sl_sum_fold(sl_sum_pseudo(&ip->saddr, 2, p->length));
 	saddr = ip->saddr;
 	daddr = ip->daddr;
-	if (bpf_skb_load_bytes(skb, p->l4, tcp, sizeof(*tcp)))
+	if (sl_copy_tcp(skb, p, tcp))
 		return NULL;
 	return sl_flow_find4(saddr, daddr, tcp->source, tcp->dest);
 }
 
-#define EXTENSIONS_MAX 6
-#define IS_FRAGMENT    0x10000
+/* A walk over the headers between that of IPv6 and that of TCP (RFC 8200 s4). */
+struct extensions {
+	struct __sk_buff *skb;
+	__u32 at;
+	__u8 next, is_fragment, is_wrong;
+};
+
+/* All that fit into a packet, so that nobody gets past the hook by one more than it looks at. */
+#define EXTENSIONS_MAX (65535 / 8)
+#define IS_FRAGMENT    0x100000
+
+static long step_over_extension(__u32 i, struct extensions *walk)
+{
+	__u8 bytes[4]; /* next header, length, and of a fragment offset and M flag */
+
+	if (walk->next == IPPROTO_TCP)
+		return 1;
+	walk->is_wrong = bpf_skb_load_bytes(walk->skb, walk->at, bytes, sizeof(bytes)) != 0;
+	if (walk->is_wrong)
+		return 1;
+	switch (walk->next) {
+	case IPPROTO_FRAGMENT:
+		walk->is_wrong = bytes[2] != 0 || bytes[3] & 0xf8; /* not the first one */
+		walk->is_fragment = 1;
+		walk->at += 8;
+		break;
+	case IPPROTO_AH: /* RFC 4302 s2.2 */
+		walk->at += (bytes[1] + 2) * 4;
+		break;
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+		walk->at += (bytes[1] + 1) * 8;
+		break;
+	default:
+		walk->is_wrong = 1;
+	}
+	walk->next = bytes[0];
+	return walk->is_wrong;
+}
 
 /*
- * RFC 8200 s4. Return: where the TCP header is, with IS_FRAGMENT if it is in the first one of
- * several; 0 if there is none. (Global, to be verified once, and not with all that comes behind.)
+ * Return: where the TCP header is, with IS_FRAGMENT if it is in the first one of several; 0 if
+ * there is none. (Global, to be verified once, and not with all that comes behind.)
  */
 __noinline int sl_skip_extensions(struct __sk_buff *skb, __u32 next_header)
 {
-	__u32 at = SL_L3 + sizeof(struct ipv6hdr), fragment = 0;
-	__u8 bytes[4]; /* next header, length, and of a fragment offset and M flag */
+	struct extensions walk = {
+	    .skb = skb,
+	    .at = SL_L3 + sizeof(struct ipv6hdr),
+	    .next = next_header,
+	};
 
-	for (int i = 0; i < EXTENSIONS_MAX; i++) {
-		if (next_header == IPPROTO_TCP)
-			return at | fragment;
-		if (bpf_skb_load_bytes(skb, at, bytes, sizeof(bytes)))
-			return 0;
-		if (next_header == IPPROTO_FRAGMENT) {
-			if (bytes[2] != 0 || bytes[3] & 0xf8)
-				return 0; /* not the first one */
-			fragment = IS_FRAGMENT;
-			at += 8;
-		} else if (next_header == IPPROTO_HOPOPTS || next_header == IPPROTO_ROUTING ||
-			   next_header == IPPROTO_DSTOPTS) {
-			at += (bytes[1] + 1) * 8;
-		} else {
-			return 0;
-		}
-		next_header = bytes[0];
-	}
-	return 0;
+	bpf_loop(EXTENSIONS_MAX, step_over_extension, &walk, 0);
+	if (walk.is_wrong || walk.next != IPPROTO_TCP)
+		return 0;
+	return walk.at | (walk.is_fragment ? IS_FRAGMENT : 0);
 }
 
 static __always_inline struct sl_flow *find_ipv6(struct __sk_buff *skb, struct sl_packet *p,
 						 struct tcphdr *tcp)
 {
-	const struct ipv6hdr *ip = sl_linear(skb, SL_L3 + sizeof(*ip));
+	const struct ipv6hdr *ip = link_frame(skb, SL_L3 + sizeof(*ip));
 	struct sl_key6 key;
 	__u32 end, next_header;
 	int l4;
@@ -544,17 +628,19 @@ static __always_inline struct sl_flow *find_ipv6(struct __sk_buff *skb, struct s
 	/* More than 65535 bytes are written as none. */
 	end = ip->payload_len ? SL_L3 + sizeof(*ip) + SL_SWAP16(ip->payload_len) : skb->len;
 	next_header = ip->nexthdr;
+	p->hop_limit = ip->hop_limit;
+	p->is_ipv6 = 1;
 	l4 = SL_L3 + sizeof(*ip);
 	if (next_header != IPPROTO_TCP)
 		l4 = sl_skip_extensions(skb, next_header);
-	p->is_ipv6 = 1;
-	p->l4 = l4 & 0xffff;
-	p->fragment = l4 >> 16;
-	if (p->l4 == 0 || end > skb->len || p->l4 + sizeof(*tcp) > end ||
-	    bpf_skb_load_bytes(skb, p->l4, tcp, sizeof(*tcp)))
+	p->l4 = l4 & (IS_FRAGMENT - 1);
+	p->is_fragment = !!(l4 & IS_FRAGMENT);
+	if (p->l4 == 0 || end > skb->len || p->l4 > end)
 		return NULL;
 	p->length = end - p->l4;
 	p->pseudo = sl_sum_fold(sl_sum_pseudo((const sl_be32 *)&key, 8, p->length));
+	if (sl_copy_tcp(skb, p, tcp))
+		return NULL;
 	key.sport = tcp->source;
 	key.dport = tcp->dest;
 	return bpf_map_lookup_elem(&flows6, &key);

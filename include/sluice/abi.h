@@ -74,7 +74,7 @@ struct sl_name {
 struct sl_hooked {
 	__u32 netns; /* inode of its network namespace */
 	__u16 kind;  /* enum sl_hook_kind */
-	__u16 is_l2; /* 1 = frames begin with an Ethernet header */
+	__u16 is_l2; /* 1 = frames begin with an Ethernet header; nothing is spliced over others */
 };
 
 enum sl_hook_kind {

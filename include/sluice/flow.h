@@ -26,8 +26,8 @@
  * 1. end_seq moves forward only, by compare-exchange; where it need not move, a full barrier
  *    stands in its place. A hook publishes end_seq and reads the state behind that (also in
  *    ACTIVE). sl_activate and sl_hold set HOLD by an exchange and read end_seq behind that. So
- *    either the hook sees HOLD, or they see its packet (Dekker). Packets with a wrong checksum, or
- *    outside of the window, do not move end_seq.
+ *    either the hook sees HOLD, or they see its packet (Dekker). Packets with a wrong checksum,
+ *    outside of the window, or of those that ACTIVE drops for what they are, do not move end_seq.
  *
  * 2. Both directions change as one. The word that decides is the state of SL_TO_ENDPOINT; that of
  *    SL_TO_CLIENT follows. To enter HOLD: SL_TO_ENDPOINT first, then SL_TO_CLIENT, both with the
@@ -62,6 +62,12 @@ enum sl_state {
 #define SL_BEFORE(word)              ((word) >> 4 & 0xfu) /* means something in HOLD only */
 #define SL_HOLD_WORD(before, number) (SL_HOLD | (before) << 4 | (__u32)(number) << 8)
 
+/*
+ * No way that a connection is spliced over carries less (RFC 8200 s5: what IPv6 may rely upon): so
+ * packets up to this size are not held against the MTU.
+ */
+#define SL_MTU_MIN 1280
+
 enum sl_direction {
 	SL_TO_ENDPOINT = 0,
 	SL_TO_CLIENT = 1,
@@ -90,8 +96,7 @@ struct sl_peer {
 #define SL_F_STRIP_TS   0x04u /* only this leg has them: replace by NOP */
 #define SL_F_STRIP_SACK 0x08u /* only this leg has SACK: replace by NOP */
 #define SL_F_CLEAR_ECN  0x10u /* the legs do not agree on ECN: clear its bits in IP and TCP */
-#define SL_F_NEIGH      0x20u /* bpf_redirect_neigh() to oif: fib lookup is refused there */
-#define SL_F_TO_LOCAL   0x40u /* the far end is on this host: redirect into oif's ingress */
+#define SL_F_TO_LOCAL   0x20u /* the far end is on this host: redirect into oif's ingress */
 
 /* sl_flow.marks, set by the hook, never cleared */
 #define SL_M_SEEN      0x01u /* a packet was recorded: end_seq, ack and window mean something */
@@ -101,6 +106,8 @@ struct sl_peer {
 #define SL_M_RST       0x10u /* a RST at the exact sequence has passed */
 #define SL_M_PEER_FIN  0x20u /* the other direction has SL_M_FIN; peer_fin_end is where */
 #define SL_M_DROPPED   0x40u /* a packet was dropped that could not be translated */
+#define SL_M_NO_LOOKUP 0x80u /* nothing is forwarded here: the kernel's own routing finds the way \
+			      */
 
 /* Where the frame walker stands (RFC 6455 s5.2). */
 struct sl_walk {
@@ -130,6 +137,10 @@ struct sl_flow {
 	__u8 marks;         /* SL_M_; or-ed in atomically, with the 32-bit word that it stands in */
 	__u8 wscale;        /* of `window`; a translation field (rule 4) */
 
+	/* of this flow, in its numbers */
+	__u32 right_edge; /* its receiver lets come what ends here, or more; by the hook, forward */
+	__u32 base_seq;   /* base_seq + payload_bytes has passed; a translation field (rule 4) */
+
 	/* translation: rule 4. New = old + delta, modulo 2^32 */
 	__u32 seq_delta, ack_delta;
 	__u32 tsval_delta, tsecr_delta;
@@ -144,7 +155,8 @@ struct sl_flow {
 
 	/* figures: by the hook, in ACTIVE and CLOSED */
 	__u64 packets;
-	__u64 payload_bytes; /* TCP payload that advanced end_seq: bytes, not retransmissions */
+	__u64
+	    payload_bytes; /* TCP payload sent on, each byte once; a hole counts when it is made */
 
 	/* the frame walker and the buckets: 0 = off */
 	struct sl_walk walk;
@@ -155,9 +167,9 @@ struct sl_flow {
 
 /*
  * Two elements of a preallocated hash with a key of 12 bytes (48 of its own, 16, and 16 for the
- * bucket) and this come to 496 bytes for a connection.
+ * bucket) and this come to 512 bytes for a connection.
  */
-#define SL_FLOW_SIZE 168
+#define SL_FLOW_SIZE 176
 _Static_assert(sizeof(struct sl_key4) == 12, "no padding in keys");
 _Static_assert(sizeof(struct sl_key6) == 36, "no padding in keys");
 _Static_assert(sizeof(struct sl_walk) == 16, "no padding");

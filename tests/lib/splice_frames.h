@@ -63,7 +63,8 @@ static inline void make_flow(struct sl_flow *flow, bool is_ipv6, uint32_t state,
 	flow->state = state;
 	flow->conn_id = 4711;
 	flow->marks = SL_M_SEEN | SL_M_TSVAL;
-	flow->end_seq = 1000;
+	flow->end_seq = flow->base_seq = 1000;
+	flow->right_edge = 1000 + 65535;
 	flow->ack = 5000;
 	flow->tsval = 60;
 }

@@ -49,6 +49,8 @@ enum sluice_reason attempt_check_legs(const struct attempt_leg *a, const struct 
 	 * s5) and its round-trip times away. */
 	if ((a->capture->options ^ b->capture->options) & SL_O_TIMESTAMPS)
 		return SLUICE_REASON_OPTIONS;
+	if (a->capture->path_mtu < SL_MTU_MIN || b->capture->path_mtu < SL_MTU_MIN)
+		return SLUICE_REASON_MTU; /* the hook looks at larger packets only */
 	return fits(a, b) && fits(b, a) ? SLUICE_REASON_NONE : SLUICE_REASON_MTU;
 }
 

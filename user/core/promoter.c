@@ -97,5 +97,7 @@ bool promoter_is_hooked(const struct promoter *promoter, uint32_t ifindex)
 {
 	struct sl_hooked hooked;
 
-	return bpf_map_lookup_elem(promoter->splice->pins.hooked_fd, &ifindex, &hooked) == 0;
+	/* Over one without Ethernet headers (a tunnel) the hook passes all packets by. */
+	return bpf_map_lookup_elem(promoter->splice->pins.hooked_fd, &ifindex, &hooked) == 0 &&
+	       hooked.is_l2;
 }

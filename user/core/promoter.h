@@ -37,5 +37,5 @@ void promoter_retire(struct promoter *promoter, struct promotion *promotion);
 /** promoter_adopt_retired() - likewise, of another process's, which has left only the entry of
  *  packets of the endpoint; its port has been marked as used. Return: 0 or -ENOMEM */
 int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key);
-/** promoter_is_hooked() - whether the hook is on this interface */
+/** promoter_is_hooked() - whether the hook is on this interface, and translates what comes by it */
 bool promoter_is_hooked(const struct promoter *promoter, uint32_t ifindex);

@@ -23,8 +23,7 @@ static enum sluice_reason find_way(struct promoter *promoter, const struct addre
 	if (!promoter_is_hooked(promoter, found.oif))
 		return SLUICE_REASON_NO_HOOK;
 	leg->ctl.oif = found.oif;
-	/* A redirect to the neighbour works whether the interface forwards or not. */
-	leg->ctl.flags = found.is_local ? SL_F_TO_LOCAL : SL_F_NEIGH;
+	leg->ctl.flags = found.is_local ? SL_F_TO_LOCAL : 0;
 	*ret_source = found.source;
 	return SLUICE_REASON_NONE;
 }

@@ -65,17 +65,40 @@ static void mark__touches_nothing_beside(void **state)
 	assert_int_equal(flow.peer_fin_end, 0);
 }
 
-static void advance__counts_each_byte_once(void **state)
+static void payload__is_counted_once(void **state)
 {
-	struct sl_segment data = {.seq = 1000, .end = 1100, .payload = 100};
-	struct sl_segment fin = {.seq = 1000, .end = 1101, .payload = 100, .flags = SL_S_FIN};
+	static const struct {
+		uint32_t seq, payload;
+		__u8 flags;
+		uint64_t then;
+	} cases[] = {
+	    {1000, 100, SL_S_ACK, 100},
+	    {1000, 100, SL_S_ACK, 100},           /* sent again */
+	    {1040, 100, SL_S_ACK, 140},           /* with more */
+	    {1100, 0, SL_S_ACK, 140},             /* an acknowledgment */
+	    {1500, 0, SL_S_ACK, 140},             /* of one that has passed another way */
+	    {1240, 100, SL_S_ACK, 340},           /* over a hole, which counts already */
+	    {1140, 100, SL_S_ACK, 340},           /* and is filled */
+	    {1340, 60, SL_S_ACK | SL_S_FIN, 400}, /* RFC 9293 s3.4: a FIN is no byte */
+	    {1400, 0, SL_S_ACK | SL_S_FIN, 400},
+	    {1420, 0, SL_S_ACK | SL_S_FIN, 420},
+	};
 
-	assert_int_equal(sl_advance(&data, 1000), 100);
-	assert_int_equal(sl_advance(&data, 1040), 60); /* sent again, with more */
-	assert_int_equal(sl_advance(&data, 1100), 0);  /* sent again */
-	assert_int_equal(sl_advance(&data, 900), 200); /* over a hole, which counts already */
-	assert_int_equal(sl_advance(&fin, 1000), 100);
-	assert_int_equal(sl_advance(&fin, 1100), 0);
+	/* Also where numbers wrap, and behind 4 GiB. */
+	for (uint64_t begin = 0; begin < 0x300000000; begin += 0xfffffc00) {
+		struct sl_flow flow = {.payload_bytes = begin};
+
+		flow.base_seq = 1000 - (uint32_t)begin;
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			struct sl_segment segment = {.seq = cases[i].seq,
+						     .payload = cases[i].payload,
+						     .flags = cases[i].flags};
+
+			segment.end = sl_segment_end(segment.seq, segment.payload, segment.flags);
+			sl_count_payload(&flow, &segment);
+			assert_true(flow.payload_bytes == begin + cases[i].then);
+		}
+	}
 }
 
 /* ---- what is believed ------------------------------------------------------------------------ */
@@ -149,6 +172,92 @@ static void edge__is_met_by_what_continues_or_touches_the_end(void **state)
 	}
 }
 
+/* A pair in the middle of a stream: 1300 is acknowledged, 1500 has passed, 1940 may come. */
+static void make_stream(struct sl_flow *flow, struct sl_flow *other)
+{
+	make_pair(flow, other);
+	flow->right_edge = 1900; /* looked up a while ago */
+	flow->ack = 70000;
+	flow->wscale = 0;
+}
+
+/* RFC 9293 s3.10.7.4, and s3.8.6.1 for the byte more. */
+static void segment__has_to_fit_in_the_window(void **state)
+{
+	static const struct {
+		uint32_t seq, end;
+		bool is_likely, is_acceptable;
+	} cases[] = {
+	    {1500, 1500, true, true},
+	    {1500, 1900, true, true},
+	    {1500, 1901, false, true},
+	    {1500, 1940, false, true},
+	    {1500, 1941, false, true},
+	    {1500, 1942, false, false},
+	    {1500, 9999, false, false},
+	    {1400, 1942, false, false}, /* it need not leave a hole */
+	    {1700, 1800, false, true},
+	    {1700, 1942, false, false},
+	    {1941, 1941, false, true},
+	    {1942, 1942, false, false},
+	    {1300, 1400, false, true}, /* sent again */
+	    {1200, 1300, false, true},
+	    {1200, 1299, false, false}, /* acknowledged: stale */
+	    {1500 - 0x80000000u, 1600 - 0x80000000u, false, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct sl_segment segment = {.seq = cases[i].seq,
+						   .end = cases[i].end,
+						   .ack = 70000,
+						   .flags = SL_S_ACK};
+		struct sl_flow flow, other;
+
+		make_stream(&flow, &other);
+		assert_int_equal(sl_is_likely(&segment, &flow, 1500), cases[i].is_likely);
+		assert_int_equal(flow.right_edge, 1900);
+		assert_int_equal(sl_is_acceptable(&segment, &flow, &other), cases[i].is_acceptable);
+		assert_int_equal(flow.right_edge, 1940);
+		/* A window is not taken back (RFC 9293 s3.8.6.2.1). */
+		other.window = 0;
+		assert_int_equal(sl_is_acceptable(&segment, &flow, &other), cases[i].is_acceptable);
+		assert_int_equal(flow.right_edge, 1940);
+	}
+}
+
+/* RFC 5961 s5.2: within the largest window, of the scale, around what was acknowledged last. */
+static void segment__has_to_acknowledge_something_likely(void **state)
+{
+	for (uint8_t wscale = 0; wscale <= 14; wscale++) {
+		const uint32_t reach = 65536u << wscale;
+		const struct {
+			uint32_t ack;
+			bool is_possible;
+		} cases[] = {
+		    {70000, true},
+		    {70000 + reach, true},
+		    {70000 - reach, true},
+		    {70000 + reach + 1, false},
+		    {70000 - reach - 1, false},
+		    {70000 + 0x80000000u, false},
+		};
+
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			const struct sl_segment segment = {.seq = 1500,
+							   .end = 1600,
+							   .ack = cases[i].ack,
+							   .flags = SL_S_ACK};
+			struct sl_flow flow, other;
+
+			make_stream(&flow, &other);
+			flow.wscale = wscale;
+			assert_int_equal(sl_is_likely(&segment, &flow, 1500), cases[i].is_possible);
+			assert_int_equal(sl_is_acceptable(&segment, &flow, &other),
+					 cases[i].is_possible);
+		}
+	}
+}
+
 static void record__goes_forward(void **state)
 {
 	struct sl_flow flow = {.ack = 0xfffffff0};
@@ -189,8 +298,7 @@ static const struct sl_activate_args sample_args = {
 	      .oif = 5,
 	      .send_wscale = 7,
 	      .recv_wscale = 10,
-	      .options = SL_O_TIMESTAMPS | SL_O_SACK,
-	      .flags = SL_F_NEIGH},
+	      .options = SL_O_TIMESTAMPS | SL_O_SACK},
 	     {.rcv_nxt = 3000,
 	      .snd_nxt = 4000,
 	      .ts_clock = 90,
@@ -248,11 +356,29 @@ static void activate__joins_the_numbers_of_both_legs(void **state)
 	assert_int_equal(first->oif, 6);
 	assert_int_equal(second->oif, 5);
 	assert_int_equal(first->flags, SL_F_TIMESTAMPS | SL_F_TO_LOCAL);
-	assert_int_equal(second->flags, SL_F_TIMESTAMPS | SL_F_NEIGH);
+	assert_int_equal(second->flags, SL_F_TIMESTAMPS);
 	assert_int_equal(first->walk.flags, 0);
 	assert_int_equal(second->walk.flags, SL_W_ON);
 	assert_int_equal(args.got_end[0], 1000);
 	assert_int_equal(args.got_end[1], 3000);
+}
+
+/* What was recorded in LEARN may be somebody's who guessed; the sockets know. */
+static void activate__begins_with_what_the_sockets_know(void **state)
+{
+	struct sl_activate_args args = sample_args;
+	struct sl_flow flows[2];
+
+	ready_pair(flows);
+	flows[0].ack = 999999;
+	flows[0].payload_bytes = 400; /* of a first time in ACTIVE */
+	assert_int_equal(activate(flows, &args), SL_CTL_DONE);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(flows[i].ack, sample_args.legs[i].snd_nxt);
+		assert_int_equal(flows[i].right_edge, sample_args.legs[i].rcv_nxt);
+	}
+	assert_int_equal(flows[0].base_seq, 1000 - 400);
+	assert_int_equal(flows[1].base_seq, 3000);
 }
 
 static void activate__exchanges_addresses(void **state)
@@ -386,6 +512,25 @@ static void hold__wants_all_to_be_acknowledged(void **state)
 	}
 }
 
+/* Sockets that were given back would know nothing of a FIN, or an RST, that has passed. */
+static void hold__is_refused_at_the_end(void **state)
+{
+	static const __u8 marks[] = {SL_M_FIN, SL_M_RST, SL_M_FIN | SL_M_FIN_ACKED};
+	const struct sl_holding holding = sl_holding_new(SL_ACTIVE, 5000000, 1000000);
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(marks); i++) {
+		struct sl_flow flows[2];
+		const struct sl_pair pair = {&flows[0], &flows[1]};
+		struct sl_hold_args args = {0};
+
+		make_active(flows);
+		flows[i & 1].marks |= marks[i / 2];
+		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_STATE);
+		assert_int_equal(flows[0].state, SL_ACTIVE);
+		assert_int_equal(flows[1].state, SL_ACTIVE);
+	}
+}
+
 static void hold__ends_by_itself_in_active(void **state)
 {
 	const struct sl_holding holding = sl_holding_new(SL_ACTIVE, 5000000, 1000000);
@@ -470,18 +615,22 @@ int main(void)
 	    cmocka_unit_test(end_seq__moves_forward_only),
 	    cmocka_unit_test(end_seq__begins_where_the_first_packet_ends),
 	    cmocka_unit_test(mark__touches_nothing_beside),
-	    cmocka_unit_test(advance__counts_each_byte_once),
+	    cmocka_unit_test(payload__is_counted_once),
 	    cmocka_unit_test(window_end__is_what_the_other_side_announced),
 	    cmocka_unit_test(rst__counts_at_the_exact_number_only),
 	    cmocka_unit_test(fin__counts_at_the_end_only),
 	    cmocka_unit_test(edge__is_met_by_what_continues_or_touches_the_end),
+	    cmocka_unit_test(segment__has_to_fit_in_the_window),
+	    cmocka_unit_test(segment__has_to_acknowledge_something_likely),
 	    cmocka_unit_test(record__goes_forward),
 	    cmocka_unit_test(activate__joins_the_numbers_of_both_legs),
+	    cmocka_unit_test(activate__begins_with_what_the_sockets_know),
 	    cmocka_unit_test(activate__exchanges_addresses),
 	    cmocka_unit_test(activate__says_what_has_to_be_taken_out),
 	    cmocka_unit_test(activate__refuses_for_both),
 	    cmocka_unit_test(activate__behind_its_deadline_changes_nothing),
 	    cmocka_unit_test(hold__wants_all_to_be_acknowledged),
+	    cmocka_unit_test(hold__is_refused_at_the_end),
 	    cmocka_unit_test(hold__ends_by_itself_in_active),
 	    cmocka_unit_test(settle__follows_what_was_decided),
 	    cmocka_unit_test(enter__takes_both_or_none),

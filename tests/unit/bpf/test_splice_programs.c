@@ -343,15 +343,35 @@ static void verifier__stays_within_the_budget(void **state)
 	assert_int_equal(n, 3);
 }
 
-/* Translated to itself, so that it can be run again, as long as there are hops left. */
+/* A flow whose packets, like @packet, become like @other. */
+static void put_way(struct splice_programs *programs, const struct ref_packet *packet,
+		    const struct ref_packet *other)
+{
+	const struct sl_key6 key = splice_programs_key(packet), next = splice_programs_key(other);
+	struct sl_flow flow = {
+	    .state = SL_ACTIVE,
+	    .oif = 1,
+	    .marks = SL_M_SEEN | SL_M_TSVAL,
+	    .flags = SL_F_TIMESTAMPS | SL_F_TO_LOCAL,
+	    .end_seq = packet->seq,
+	    .right_edge = packet->seq + 65535,
+	    .ack = packet->ack,
+	};
+
+	memcpy(flow.peer.saddr, next.saddr, 16);
+	memcpy(flow.peer.daddr, next.daddr, 16);
+	flow.peer.sport = next.sport;
+	flow.peer.dport = next.dport;
+	splice_programs_put(programs, &key, packet->is_ipv6, &flow);
+}
+
+/* Run after run translates it there and back, as long as there are hops left. */
 static void report_packet(struct splice_programs *programs, bool is_ipv6, const char *what,
 			  size_t payload_size, bool plain)
 {
-	struct ref_packet packet;
+	struct ref_packet packet, back;
 	struct splice_run how = {.repeat = 250};
-	struct frame frame;
 	struct sl_key6 key;
-	struct sl_flow flow = {.state = SL_ACTIVE, .oif = 1, .marks = SL_M_SEEN | SL_M_TSVAL};
 	uint32_t best = UINT32_MAX;
 
 	make_packet(&packet, is_ipv6);
@@ -363,21 +383,24 @@ static void report_packet(struct splice_programs *programs, bool is_ipv6, const 
 		ref_options_add(&packet, 5, 10, edges);
 		ref_options_pad(&packet);
 	}
-	key = splice_programs_key(&packet);
-	memcpy(flow.peer.saddr, key.saddr, 16);
-	memcpy(flow.peer.daddr, key.daddr, 16);
-	flow.peer.sport = key.sport;
-	flow.peer.dport = key.dport;
-	flow.end_seq = packet.seq;
-	flow.flags = SL_F_TIMESTAMPS | SL_F_TO_LOCAL;
-	splice_programs_put(programs, &key, is_ipv6, &flow);
+	back = packet;
+	back.saddr[1] ^= 0x55;
+	back.daddr[3] ^= 0xaa;
+	back.sport ^= 0x1234;
+	put_way(programs, &packet, &back);
+	put_way(programs, &back, &packet);
 	for (int i = 0; i < 40; i++) {
+		struct frame frame;
+
 		make_frame(&packet, &frame);
 		assert_int_equal(splice_programs_run(programs, frame.bytes, frame.size, &how),
 				 REDIRECT);
 		best = MIN(best, how.duration_ns);
 	}
 	print_message("%s, IPv%d: %u ns\n", what, is_ipv6 ? 6 : 4, best);
+	key = splice_programs_key(&packet);
+	splice_programs_remove(programs, &key, is_ipv6);
+	key = splice_programs_key(&back);
 	splice_programs_remove(programs, &key, is_ipv6);
 }
 

@@ -5,7 +5,8 @@
  * that watches.
  *
  * Both legs have the same numbers, so that all deltas are 0. A direction's bytes are `taken` by
- * the daemon's socket in LEARN; in ACTIVE they reach the far end, which acknowledges them.
+ * the daemon's socket in LEARN; in ACTIVE they reach the far end, which acknowledges them. And
+ * connections that end meanwhile.
  */
 #include "bpf/splice_control.h"
 
@@ -271,6 +272,134 @@ static void states__change_for_both_and_lose_nothing(void **state)
 		      race.n_dropped, race.n_expired);
 }
 
+/* ---- ends ------------------------------------------------------------------------------------ */
+
+#define N_ENDINGS 1500
+
+/* A connection that ends while it is held, and given back, and spliced again. */
+struct ending {
+	struct race race;
+	struct hook hook; /* of the side that ends it */
+	bool is_fin;
+	uint32_t stop;
+	uint32_t has_passed; /* in ACTIVE */
+	uint32_t n_closed;   /* calls that say that they have closed it */
+};
+
+/* The RST, or FIN, as long as it is dropped; then what that side sends behind it. */
+static void *ending_run(void *data)
+{
+	struct ending *ending = data;
+	struct sl_flow *flow = &ending->race.flows[ending->hook.direction];
+	struct sl_flow *other = &ending->race.flows[!ending->hook.direction];
+	uint32_t end = SL_READ(flow->end_seq) + ending->is_fin;
+
+	while (!SL_READ(ending->stop) && !SL_READ(ending->n_closed)) {
+		int expired;
+		__u32 before, state;
+
+		pause_a_little(&ending->hook.random);
+		if (!sl_end_seq_publish(flow, end, &before))
+			continue;
+		state = sl_state_settle(flow, &ending->race.flows[0], monotonic_ns(), &expired);
+		pause_a_little(&ending->hook.random);
+		if (state == SL_LEARN)
+			break; /* the daemon's sockets have it */
+		if (sl_is_hold(state))
+			continue;
+		sl_mark(flow, ending->is_fin ? SL_M_FIN : SL_M_RST);
+		SL_WRITE(ending->has_passed, 1);
+		SL_WRITE(other->ack, end); /* by who has it now */
+		if (!ending->is_fin && sl_close(&ending->race.flows[0], &ending->race.flows[1]))
+			count(&ending->n_closed);
+	}
+	return NULL;
+}
+
+/* Packets of the other direction, which end a HOLD that is past its deadline. */
+static void *bystander_run(void *data)
+{
+	struct ending *ending = data;
+	struct sl_flow *flow = &ending->race.flows[!ending->hook.direction];
+
+	while (!SL_READ(ending->stop)) {
+		int expired;
+
+		sl_state_settle(flow, &ending->race.flows[0], monotonic_ns(), &expired);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Return: false if it has been given back for good. */
+static bool drive_ending(struct ending *ending, const struct sl_pair *pair, uint64_t *random)
+{
+	struct sl_hold_args args = {0};
+	struct sl_activate_args back = {0};
+	struct sl_holding holding =
+	    sl_holding_new(SL_ACTIVE, monotonic_ns(), 1000 * (draw(random) % 50));
+	bool had_passed = SL_READ(ending->has_passed);
+	__u32 result = sl_hold_begin(pair, &args, &holding);
+
+	if (result != SL_CTL_DONE)
+		return true;
+	/* Nobody gives sockets back of a connection whose end has passed. */
+	assert_false(had_passed);
+	pause_a_little(random);
+	/* Rule 1: this holds also for a FIN that was on its way then; it has a number. */
+	assert_false(ending->is_fin && SL_READ(pair->first->state) == holding.word &&
+		     SL_READ(ending->has_passed));
+	if (sl_hold_release(pair, draw(random) % 2 ? SL_LEARN : SL_ACTIVE) != SL_CTL_DONE ||
+	    SL_READ(pair->first->state) != SL_LEARN)
+		return true;
+	for (int i = 0; i < 2; i++)
+		back.legs[i].rcv_nxt = back.legs[!i].snd_nxt = args.got_end[i];
+	holding = sl_holding_new(SL_LEARN, monotonic_ns(), 1000 * (draw(random) % 50));
+	if (sl_activate_begin(pair, &back, &holding) != SL_CTL_DONE)
+		return false;
+	pause_a_little(random);
+	return sl_activate_end(pair, &back, &holding, monotonic_ns()) == SL_CTL_DONE;
+}
+
+static void end__meets_holds_at_any_time(void **state)
+{
+	uint32_t n_closed = 0, n_given_back = 0;
+	uint64_t random = 5;
+
+	for (uint32_t i = 0; i < N_ENDINGS; i++) {
+		struct ending ending = {
+		    .race = {.flows = {{.state = SL_ACTIVE, .end_seq = 500, .ack = 700},
+				       {.state = SL_ACTIVE, .end_seq = 700, .ack = 500}}},
+		    .hook = {.direction = (int)(i & 1), .random = i},
+		    .is_fin = i & 2,
+		};
+		const struct sl_pair pair = {&ending.race.flows[0], &ending.race.flows[1]};
+		bool is_ours = true;
+		pthread_t threads[2];
+
+		for (int k = 0; k < 2; k++)
+			ending.race.flows[k].marks = SL_M_SEEN;
+		assert_int_equal(pthread_create(&threads[0], NULL, ending_run, &ending), 0);
+		assert_int_equal(pthread_create(&threads[1], NULL, bystander_run, &ending), 0);
+		for (int k = 0; k < 20 && is_ours; k++)
+			is_ours = drive_ending(&ending, &pair, &random);
+		SL_WRITE(ending.stop, 1);
+		for (int k = 0; k < 2; k++)
+			pthread_join(threads[k], NULL);
+		sl_pair_settle(&pair, UINT64_MAX);
+		assert_true(ending.n_closed <= 1);
+		assert_int_equal(pair.first->state, pair.second->state);
+		if (ending.n_closed)
+			assert_int_equal(pair.first->state, SL_CLOSED);
+		else
+			assert_int_not_equal(pair.first->state, SL_CLOSED);
+		n_closed += ending.n_closed;
+		n_given_back += !is_ours;
+	}
+	assert_true(n_closed > 0 && n_given_back > 0);
+	print_message("%u endings: %u closed, %u given back\n", N_ENDINGS, n_closed, n_given_back);
+}
+
 /* Many that publish at once: the end is the highest of all, and each saw it grow only. */
 struct publisher {
 	struct sl_flow *flow;
@@ -318,6 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(states__change_for_both_and_lose_nothing),
+	    cmocka_unit_test(end__meets_holds_at_any_time),
 	    cmocka_unit_test(end_seq__is_the_highest_of_all),
 	};
 

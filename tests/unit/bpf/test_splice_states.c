@@ -36,7 +36,8 @@ static void put_pair(struct splice_programs *programs, struct pair *pair, uint32
 		peer->sport = other->dport;
 		peer->dport = other->sport;
 	}
-	flows[1].end_seq = 5000;
+	flows[0].right_edge = 1000; /* as sl_activate leaves it */
+	flows[1].end_seq = flows[1].base_seq = flows[1].right_edge = 5000;
 	flows[1].ack = 1000;
 	flows[1].window = (__u16)window;
 	pair->to_client.seq = 5000;
@@ -76,7 +77,106 @@ static void active__believes_a_hole_within_the_window(void **state)
 		pair.to_endpoint.seq = 1000 + hole;
 		assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
 		assert_int_equal(get(programs, &pair, 0).end_seq,
-				 hole + 100 <= 600 ? 1100 + hole : 1000);
+				 hole + 100 <= 601 ? 1100 + hole : 1000);
+		remove_pair(programs, &pair);
+	}
+}
+
+/* Neither does what continues the stream, but beyond the window; nor what acknowledges anything. */
+static void active__does_not_believe_who_guesses(void **state)
+{
+	static const struct {
+		uint32_t seq, ack;
+		bool is_believed;
+	} cases[] = {
+	    {1000, 5000, true},
+	    {950, 5000, true},
+	    {1000, 5000 + 65536, true},
+	    {1000, 5000 - 65536u, true},
+	    {1000, 5000 + 65537, false},
+	    {1000, 5000 - 65537u, false},
+	    {1000, 0x80000000, false},
+	    {1000, 0, true},
+	    {1000 + 0x7fffffffu, 5000, false},
+	    {1000 - 0x7fffffffu, 5000, false},
+	};
+	struct splice_programs *programs = need(state);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (uint32_t window = 0; window <= 200; window += 25) {
+			bool is_believed =
+			    cases[i].is_believed && cases[i].seq + 100 <= 1000 + window + 1;
+			struct pair pair;
+			struct sl_flow flow;
+
+			put_pair(programs, &pair, SL_ACTIVE, window);
+			pair.to_endpoint.seq = cases[i].seq;
+			pair.to_endpoint.ack = cases[i].ack;
+			pair.to_endpoint.window = 7;
+			assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+			flow = get(programs, &pair, 0);
+			assert_int_equal(flow.end_seq, is_believed ? cases[i].seq + 100 : 1000);
+			assert_int_equal(flow.payload_bytes, flow.end_seq - 1000);
+			assert_int_equal(flow.window, is_believed ? 7 : 0);
+			assert_int_equal(flow.ack, is_believed && (int32_t)(cases[i].ack - 5000) > 0
+						       ? cases[i].ack
+						       : 5000);
+			assert_int_equal(flow.last_ns != 0, is_believed);
+			remove_pair(programs, &pair);
+		}
+	}
+}
+
+/*
+ * In another order than they were sent, packets bring acknowledgments that nothing repeats; the
+ * other direction's window would be taken for smaller than its sender knows it to be.
+ */
+static void active__records_what_leaves_a_hole_or_is_sent_again(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct pair pair;
+
+	put_pair(programs, &pair, SL_ACTIVE, 600);
+	pair.to_endpoint.seq = 1100;
+	pair.to_endpoint.ack = 5200;
+	assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+	assert_int_equal(get(programs, &pair, 0).ack, 5200);
+	pair.to_endpoint.seq = 1000;
+	pair.to_endpoint.ack = 5300;
+	assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+	assert_int_equal(get(programs, &pair, 0).ack, 5300);
+	assert_int_equal(get(programs, &pair, 0).end_seq, 1200);
+	assert_true(get(programs, &pair, 0).payload_bytes == 200);
+	remove_pair(programs, &pair);
+}
+
+/* Each byte once, also what was dropped at first, in a HOLD or for want of a way. */
+static void payload__is_counted_when_it_is_sent_on(void **state)
+{
+	struct splice_programs *programs = need(state);
+
+	for (int is_hold = 0; is_hold < 2; is_hold++) {
+		struct pair pair;
+		struct sl_flow flow;
+
+		put_pair(programs, &pair, is_hold ? SL_HOLD_WORD(SL_ACTIVE, 8) : SL_ACTIVE, 600);
+		flow = get(programs, &pair, 0);
+		flow.deadline_ns = UINT64_MAX;
+		if (!is_hold)
+			flow.flags &= ~SL_F_TO_LOCAL; /* and there is no route */
+		splice_programs_put(programs, &pair.keys[0], false, &flow);
+		assert_int_equal(send(programs, &pair.to_endpoint), DROP);
+		flow = get(programs, &pair, 0);
+		assert_int_equal(flow.end_seq, 1100);
+		assert_true(flow.packets == 0 && flow.payload_bytes == 0);
+		flow.flags |= SL_F_TO_LOCAL;
+		flow.state = SL_ACTIVE;
+		splice_programs_put(programs, &pair.keys[0], false, &flow);
+		for (int i = 0; i < 2; i++) {
+			assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+			flow = get(programs, &pair, 0);
+			assert_true(flow.packets == 1u + (unsigned)i && flow.payload_bytes == 100);
+		}
 		remove_pair(programs, &pair);
 	}
 }
@@ -126,6 +226,25 @@ static void rst__closes_at_the_exact_number_only(void **state)
 		}
 		remove_pair(programs, &pair);
 	}
+}
+
+/* A RST that meets a HOLD on another CPU leaves its mark; the next packet finds the end. */
+static void rst__that_met_a_hold_closes_later(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct sl_flow flow;
+	struct pair pair;
+
+	put_pair(programs, &pair, SL_ACTIVE, 600);
+	flow = get(programs, &pair, 0);
+	flow.marks |= SL_M_RST;
+	splice_programs_put(programs, &pair.keys[0], false, &flow);
+	assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(get(programs, &pair, i).state, SL_CLOSED);
+	assert_int_equal(splice_programs_events(programs), 1);
+	assert_int_equal(programs->got[0].detail, SL_CLOSED_BY_RST);
+	remove_pair(programs, &pair);
 }
 
 static void send_ack(struct splice_programs *programs, struct ref_packet packet, uint32_t seq,
@@ -257,8 +376,12 @@ int main(void)
 {
 	struct CMUnitTest tests[] = {
 	    cmocka_unit_test(active__believes_a_hole_within_the_window),
+	    cmocka_unit_test(active__does_not_believe_who_guesses),
+	    cmocka_unit_test(active__records_what_leaves_a_hole_or_is_sent_again),
+	    cmocka_unit_test(payload__is_counted_when_it_is_sent_on),
 	    cmocka_unit_test(spliced__drops_a_syn),
 	    cmocka_unit_test(rst__closes_at_the_exact_number_only),
+	    cmocka_unit_test(rst__that_met_a_hold_closes_later),
 	    cmocka_unit_test(fins__close_when_both_are_acknowledged),
 	    cmocka_unit_test(fin__outside_of_the_window_is_ignored),
 	    cmocka_unit_test(hold__drops_and_moves_the_end),

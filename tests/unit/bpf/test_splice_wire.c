@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
@@ -204,6 +205,8 @@ static void prepare(struct wire *wire, bool is_ipv6, struct ref_packet *packet,
 	flow->oif = wire->b0;
 	flow->marks = SL_M_SEEN | SL_M_TSVAL;
 	flow->end_seq = 1000;
+	flow->right_edge = 1000 + 65535;
+	flow->ack = packet->ack;
 	memset(peer->saddr, 0, 16);
 	memset(peer->daddr, 0, 16);
 	inet_pton(is_ipv6 ? AF_INET6 : AF_INET, is_ipv6 ? "2001:db8:1::9" : "198.51.100.9",
@@ -240,21 +243,25 @@ static void transmit(struct wire *wire, const struct ref_packet *packet, const s
 	assert_int_equal(write(fd, frame.bytes, frame.size), (ssize_t)frame.size);
 }
 
-static void check_way(struct wire *wire, bool is_ipv6, uint8_t flags, uint64_t last_ns)
+/* Return: the flow's marks. */
+static uint8_t check_way(struct wire *wire, bool is_ipv6, uint8_t marks, uint64_t last_ns)
 {
 	_cleanup_close_ int fd = open_packet_socket(wire->b1, false);
 	struct frame got, want;
 	struct ref_packet packet;
 	struct sl_flow flow;
+	struct sl_key6 key;
 
 	prepare(wire, is_ipv6, &packet, &flow);
-	flow.flags |= flags;
+	flow.marks |= marks;
 	flow.last_ns = last_ns;
 	transmit(wire, &packet, &flow);
 	expect(wire, &packet, &flow, &want);
 	got.size = receive_tcp(fd, got.bytes, sizeof(got.bytes), 0);
 	assert_int_equal(got.size, want.size);
 	assert_memory_equal(got.bytes, want.bytes, want.size);
+	key = splice_programs_key(&packet);
+	return splice_programs_get(&wire->programs, &key, is_ipv6).marks;
 }
 
 static uint64_t monotonic_ns(void)
@@ -272,7 +279,7 @@ static void packet__leaves_by_the_way_of_the_lookup(void **state)
 	struct wire *wire = need_wire(state);
 
 	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
-		check_way(wire, is_ipv6, 0, monotonic_ns());
+		assert_false(check_way(wire, is_ipv6, 0, monotonic_ns()) & SL_M_NO_LOOKUP);
 }
 
 static void packet__of_a_new_second_leaves_by_the_neighbour(void **state)
@@ -283,12 +290,12 @@ static void packet__of_a_new_second_leaves_by_the_neighbour(void **state)
 		check_way(wire, is_ipv6, 0, 0);
 }
 
-static void packet__leaves_where_the_daemon_says_so(void **state)
+static void packet__leaves_without_a_lookup_that_was_refused(void **state)
 {
 	struct wire *wire = need_wire(state);
 
 	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
-		check_way(wire, is_ipv6, SL_F_NEIGH, monotonic_ns());
+		check_way(wire, is_ipv6, SL_M_NO_LOOKUP, monotonic_ns());
 }
 
 static void packet__leaves_without_forwarding(void **state)
@@ -296,8 +303,11 @@ static void packet__leaves_without_forwarding(void **state)
 	struct wire *wire = need_wire(state);
 
 	set_forwarding(false);
-	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
-		check_way(wire, is_ipv6, 0, monotonic_ns());
+	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
+		uint8_t marks = check_way(wire, is_ipv6, 0, monotonic_ns());
+
+		assert_true(marks & SL_M_NO_LOOKUP); /* it need not be asked again */
+	}
 	set_forwarding(true);
 }
 
@@ -361,7 +371,7 @@ static void packet__that_is_too_large_is_dropped(void **state)
 		prepare(wire, i & 1, &packet, &flow);
 		packet.payload_size = 1400;
 		if (i & 2)
-			flow.flags |= SL_F_NEIGH;
+			flow.marks |= SL_M_NO_LOOKUP;
 		transmit(wire, &packet, &flow);
 		wait_for_stat(&wire->programs, SL_STAT_DROP_MTU, before + 1);
 	}
@@ -398,6 +408,72 @@ static void packet__makes_the_kernel_ask_for_the_neighbour(void **state)
 					   memcmp(bytes + 38, flow.peer.daddr, 4) == 0;
 		}
 	}
+}
+
+/* ---- tunnels --------------------------------------------------------------------------------- */
+
+static int open_tunnel(void)
+{
+	struct ifreq request = {.ifr_name = "tn", .ifr_flags = IFF_TUN | IFF_NO_PI};
+	int fd;
+
+	assert_true(shell("[ -e /dev/net/tun ] || { modprobe tun && mkdir -p /dev/net && "
+			  "{ [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200; }; }"));
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(ioctl(fd, TUNSETIFF, &request), 0);
+	assert_true(shell("ip link set tn up"));
+	return fd;
+}
+
+/*
+ * Its frames begin with the IP header. This one is such that an IP packet seems to stand where it
+ * would behind an Ethernet header; only that header is none.
+ */
+static void packet__of_a_tunnel_passes(void **state)
+{
+	struct wire *wire = need_wire(state);
+	_cleanup_close_ int tunnel = open_tunnel(), fd = -1;
+	uint64_t dropped = splice_programs_stat(&wire->programs, SL_STAT_DROP_FRAGMENT);
+	uint32_t ifindex = if_nametoindex("tn");
+	struct sockaddr_ll from;
+	socklen_t from_size = sizeof(from);
+	struct ref_packet packet;
+	struct sl_flow flow;
+	struct sl_key6 key;
+	uint8_t got[REF_FRAME_MAX];
+	struct frame frame;
+
+	attach(&wire->programs, ifindex);
+	prepare(wire, false, &packet, &flow);
+	packet.is_first_fragment = true;
+	key = splice_programs_key(&packet);
+	splice_programs_put(&wire->programs, &key, false, &flow);
+	make_frame(&packet, &frame);
+	/* The outer one: 12 bytes of an IPv4 header, and an address of 10.1/16. */
+	memset(frame.bytes, 0, 14);
+	frame.bytes[0] = 0x45;
+	frame.bytes[2] = (uint8_t)(frame.size >> 8);
+	frame.bytes[3] = (uint8_t)frame.size;
+	frame.bytes[8] = 64;
+	frame.bytes[9] = 253; /* RFC 3692: for experiments */
+	frame.bytes[12] = 10;
+	frame.bytes[13] = 1;
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
+	assert_true(fd >= 0);
+	assert_int_equal(write(tunnel, frame.bytes, frame.size), (ssize_t)frame.size);
+	do {
+		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+		ssize_t n;
+
+		assert_int_equal(poll(&poll_fd, 1, WAIT_MS), 1);
+		n = recvfrom(fd, got, sizeof(got), 0, (struct sockaddr *)&from, &from_size);
+		assert_true(n > 0);
+	} while (from.sll_ifindex != (int)ifindex);
+	assert_memory_equal(got, frame.bytes, frame.size);
+	flow = splice_programs_get(&wire->programs, &key, false);
+	assert_true(flow.packets == 0 && !(flow.marks & SL_M_DROPPED));
+	assert_true(splice_programs_stat(&wire->programs, SL_STAT_DROP_FRAGMENT) == dropped);
 }
 
 /* ---- large packets --------------------------------------------------------------------------- */
@@ -517,7 +593,7 @@ static void large_packet__of_too_large_segments_is_dropped(void **state)
 		prepare(wire, false, &packet, &flow);
 		packet.payload_size = 3 * SEGMENT;
 		if (i == 1)
-			flow.flags |= SL_F_NEIGH;
+			flow.marks |= SL_M_NO_LOOKUP;
 		transmit_large(wire, &packet, &flow);
 		wait_for_stat(&wire->programs, SL_STAT_DROP_MTU, before + 1);
 	}
@@ -528,12 +604,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(packet__leaves_by_the_way_of_the_lookup),
 	    cmocka_unit_test(packet__of_a_new_second_leaves_by_the_neighbour),
-	    cmocka_unit_test(packet__leaves_where_the_daemon_says_so),
+	    cmocka_unit_test(packet__leaves_without_a_lookup_that_was_refused),
 	    cmocka_unit_test(packet__leaves_without_forwarding),
 	    cmocka_unit_test(packet__to_this_host_comes_in_by_lo),
 	    cmocka_unit_test(packet__without_a_route_is_dropped),
 	    cmocka_unit_test(packet__that_is_too_large_is_dropped),
 	    cmocka_unit_test(packet__makes_the_kernel_ask_for_the_neighbour),
+	    cmocka_unit_test(packet__of_a_tunnel_passes),
 	    cmocka_unit_test(large_packet__stays_whole),
 	    cmocka_unit_test(large_packet__is_cut_into_right_segments),
 	    cmocka_unit_test(large_packet__of_too_large_segments_is_dropped),
