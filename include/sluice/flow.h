@@ -106,8 +106,7 @@ struct sl_peer {
 #define SL_M_RST       0x10u /* a RST at the exact sequence has passed */
 #define SL_M_PEER_FIN  0x20u /* the other direction has SL_M_FIN; peer_fin_end is where */
 #define SL_M_DROPPED   0x40u /* a packet was dropped that could not be translated */
-#define SL_M_NO_LOOKUP 0x80u /* nothing is forwarded here: the kernel's own routing finds the way \
-			      */
+#define SL_M_NO_LOOKUP 0x80u /* nothing is forwarded here: the kernel routes as for itself */
 
 /* Where the frame walker stands (RFC 6455 s5.2). */
 struct sl_walk {
