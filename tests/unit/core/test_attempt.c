@@ -82,6 +82,18 @@ static void legs__fit_each_others_way_to_the_byte(void **state)
 	assert_int_equal(check(&plain, true, &narrow, true), SLUICE_REASON_NONE);
 }
 
+/* The hook holds only larger packets against the MTU. */
+static void legs__carry_what_ipv6_may_rely_upon(void **state)
+{
+	struct tcp_capture small = plain;
+
+	small.recv_mss = 500;
+	small.path_mtu = SL_MTU_MIN - 1;
+	assert_int_equal(check(&small, false, &small, false), SLUICE_REASON_MTU);
+	small.path_mtu = SL_MTU_MIN;
+	assert_int_equal(check(&small, false, &small, false), SLUICE_REASON_NONE);
+}
+
 static void pace__doubles_from_pair_to_pair(void **state)
 {
 	struct attempt_pace pace;
@@ -126,6 +138,7 @@ int main(void)
 	    cmocka_unit_test(legs__are_of_one_family),
 	    cmocka_unit_test(legs__agree_on_timestamps_and_need_not_on_the_rest),
 	    cmocka_unit_test(legs__fit_each_others_way_to_the_byte),
+	    cmocka_unit_test(legs__carry_what_ipv6_may_rely_upon),
 	    cmocka_unit_test(pace__doubles_from_pair_to_pair),
 	    cmocka_unit_test(pace__doubles_without_messages_too),
 	};
