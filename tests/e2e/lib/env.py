@@ -11,6 +11,7 @@ NODE_MODULES = ROOT / "build/node/node_modules"
 NODE_SCRIPTS = ROOT / "tests/e2e/node"
 
 IN_VM = os.environ.get("SCALE") == "vm"
+FULL = os.environ.get("SCALE") == "full"
 SANITIZED = (BUILD / "sluiced").is_file() and any(
     mark in (BUILD / "sluiced").read_bytes() for mark in (b"__asan_init", b"__tsan_init")
 )
@@ -23,6 +24,11 @@ def scale(count, sanitized=1):
     """A count for this machine: a twentieth in the VM, 1/@sanitized of it under sanitizers."""
     divisor = 20 if IN_VM else sanitized if SANITIZED else 1
     return max(1, count // divisor)
+
+
+def scale_full(count, full):
+    """@count as scale() has it, or @full in a run that is meant to be long (SCALE=full)."""
+    return full if FULL else scale(count, 2)
 
 
 def until(condition, what, patience_s=PATIENCE_S):

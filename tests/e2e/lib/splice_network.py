@@ -168,6 +168,14 @@ route r {{ proxy = c  {route} }}
 
         return env.until(read, f"{n} lines of the access log")
 
+    def stop_server(self):
+        """Ends the endpoint. Returns what it has counted."""
+        assert self.server.stop(signal.SIGINT) == 0, self.server.stderr()
+        return json.loads(self.server.stdout().splitlines()[-1])
+
+    def debug_log(self):
+        return self.daemon.stderr()
+
     def offload(self):
         return {row["path"]: row for row in self.ctl("show", "offload")}
 

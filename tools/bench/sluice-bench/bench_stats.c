@@ -30,6 +30,8 @@ void bench_stats_merge(struct bench_stats *s, const struct bench_stats *from)
 	s->messages_total += from->messages_total;
 	for (size_t i = 0; i < BENCH_ERROR_COUNT; i++)
 		s->errors[i] += from->errors[i];
+	s->stream_sent += from->stream_sent;
+	s->stream_received += from->stream_received;
 	s->handshakes += from->handshakes;
 	s->pongs += from->pongs;
 	s->unsent += from->unsent;

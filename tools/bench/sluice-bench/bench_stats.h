@@ -28,6 +28,7 @@ struct bench_stats {
 	uint64_t messages_total; /* with those of the warm-up */
 	uint64_t errors[BENCH_ERROR_COUNT];
 	/* Read after the thread has ended. */
+	uint64_t stream_sent, stream_received; /* bytes behind the upgrade's heads */
 	uint64_t handshakes; /* of opened and refused: those inside the measured time */
 	uint64_t pongs;
 	uint64_t unsent;        /* open loop: due inside the measured time and never sent */

@@ -151,6 +151,11 @@ static void on_read_end(struct client_conn *c, int error)
 				 client_conn_unanswered(c));
 }
 
+static bool has_stream(const struct client_conn *c)
+{
+	return c->state == CLIENT_CONN_OPEN || c->state == CLIENT_CONN_CLOSING;
+}
+
 static void read_some(struct client_conn *c)
 {
 	struct client_worker *w = c->worker;
@@ -163,6 +168,8 @@ static void read_some(struct client_conn *c)
 		return;
 	/* Latencies end where the answer is in our hands. */
 	w->now_ns = clock_monotonic_ns();
+	if (n > 0 && has_stream(c))
+		w->stats.stream_received += (uint64_t)n;
 	if (n <= 0)
 		on_read_end(c, n < 0 ? errno : 0);
 	else if (c->state == CLIENT_CONN_UPGRADING)
@@ -173,13 +180,23 @@ static void read_some(struct client_conn *c)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-int client_conn_send(struct client_conn *c, const uint8_t *data, size_t len)
+static ssize_t send_some(struct client_conn *c, const uint8_t *data, size_t len)
 {
 	ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
 
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return -errno;
-	n = MAX(n, 0);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (has_stream(c))
+		c->worker->stats.stream_sent += (uint64_t)n;
+	return n;
+}
+
+int client_conn_send(struct client_conn *c, const uint8_t *data, size_t len)
+{
+	ssize_t n = send_some(c, data, len);
+
+	if (n < 0)
+		return (int)n;
 	return (size_t)n < len ? byte_queue_append(&c->out, data + n, len - (size_t)n) : 0;
 }
 
@@ -199,9 +216,9 @@ static int flush_queue(struct client_conn *c)
 
 	if (len == 0)
 		return 0;
-	n = send(c->fd, byte_queue_front(&c->out), len, MSG_NOSIGNAL);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	n = send_some(c, byte_queue_front(&c->out), len);
+	if (n <= 0)
+		return (int)n;
 	byte_queue_consume(&c->out, (size_t)n);
 	note_progress(c);
 	return 0;

@@ -178,6 +178,7 @@ static void on_head(struct client_conn *c, size_t head_len)
 	}
 	byte_queue_consume(&c->head, head_len);
 	become_open(c);
+	w->stats.stream_received += byte_queue_len(&c->head);
 	if (!c->is_paused)
 		client_open_take_early(c);
 }

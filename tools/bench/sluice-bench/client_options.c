@@ -216,10 +216,12 @@ static const struct option_table table = {
 	"what was measured is printed. Exit status: 0 no error, 1 errors, 2 bad usage.\n"
 	"\nJSON result: target, mode, connections, threads, seed, opened, failed, refused,\n"
 	"messages, messages_total (with those of the warm-up), bytes (payload, one\n"
-	"direction), msgs_per_s, mbytes_per_s, handshakes, handshakes_per_s, pongs, unsent\n"
-	"(rate: due and never sent), unchecked (interrupted while unanswered), latency_us and\n"
-	"handshake_us {count, min, mean, p50, p90, p99, p99_9, max}, duration_s, cpu_s (own,\n"
-	"inside the measured time), system_cpu_s (of the whole system meanwhile), interrupted,\n"
+	"direction), stream_sent, stream_received (all that stood behind the upgrades' heads,\n"
+	"frame headers and Close frames included), msgs_per_s, mbytes_per_s, handshakes,\n"
+	"handshakes_per_s, pongs, unsent (rate: due and never sent), unchecked (interrupted\n"
+	"while unanswered), latency_us and handshake_us {count, min, mean, p50, p90, p99,\n"
+	"p99_9, max}, duration_s, cpu_s (own, inside the measured time), system_cpu_s\n"
+	"(of the whole system meanwhile), interrupted,\n"
 	"close_codes {code: count received; 1005 = without one}, errors {connect, handshake,\n"
 	"status, timeout, mismatch, protocol, reset, early_close}, errors_total.\n",
     .specs = specs,

@@ -164,6 +164,8 @@ static void set_counters(json_t *o, const struct report *r)
 	    {"messages", s->messages},
 	    {"messages_total", s->messages_total},
 	    {"bytes", s->bytes},
+	    {"stream_sent", s->stream_sent},
+	    {"stream_received", s->stream_received},
 	    {"handshakes", s->handshakes},
 	    {"pongs", s->pongs},
 	    {"unsent", s->unsent},

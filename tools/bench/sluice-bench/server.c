@@ -117,10 +117,14 @@ static void print_counters(const struct server *s)
 		sum.bytes += c->bytes;
 		sum.sent += c->sent;
 		sum.aborted += c->aborted;
+		sum.stream_sent += c->stream_sent;
+		sum.stream_received += c->stream_received;
 	}
 	printf("{\"connections\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"messages\":%" PRIu64
-	       ",\"bytes\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"aborted\":%" PRIu64 "}\n",
-	       sum.connections, sum.refused, sum.messages, sum.bytes, sum.sent, sum.aborted);
+	       ",\"bytes\":%" PRIu64 ",\"sent\":%" PRIu64 ",\"aborted\":%" PRIu64
+	       ",\"stream_sent\":%" PRIu64 ",\"stream_received\":%" PRIu64 "}\n",
+	       sum.connections, sum.refused, sum.messages, sum.bytes, sum.sent, sum.aborted,
+	       sum.stream_sent, sum.stream_received);
 }
 
 static int run_server(const struct server_options *o)

@@ -254,8 +254,10 @@ static void on_head_bytes(struct server_conn *c, uint8_t *buf, size_t len)
 			refuse(c, -EHTTP_HEAD_LARGE);
 	} else {
 		on_head(c, (const char *)buf, (size_t)n);
-		if (c->state == SERVER_CONN_OPEN)
-			server_frames_consume(c, buf + n, len - (size_t)n);
+		if (c->state != SERVER_CONN_OPEN)
+			return;
+		c->worker->counters.stream_received += len - (size_t)n;
+		server_frames_consume(c, buf + n, len - (size_t)n);
 	}
 }
 
@@ -290,6 +292,8 @@ static void read_some(struct server_conn *c)
 		on_read_error(c);
 	else if (n == 0)
 		on_eof(c);
+	if (n > 0 && c->state != SERVER_CONN_UPGRADING)
+		w->counters.stream_received += (uint64_t)n;
 	if (n <= 0 || c->state == SERVER_CONN_LINGERING)
 		return;
 	if (kept > 0) {

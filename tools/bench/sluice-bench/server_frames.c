@@ -36,6 +36,7 @@ static void put_run(struct server_conn *c, uint8_t *frame, size_t len)
 	struct server_worker *w = c->worker;
 	uint8_t *end = runs_end(w);
 
+	w->counters.stream_sent += len;
 	if (end && (end == frame || len <= MOVE_MAX)) {
 		memmove(end, frame, len);
 		w->runs[w->n_runs - 1].iov_len += len;
@@ -100,6 +101,7 @@ static void put_close(struct server_conn *c, uint16_t code)
 		return;
 	}
 	server_conn_write_runs(c);
+	c->worker->counters.stream_sent += n;
 	/* Fails only if the connection is lost already. */
 	(void)byte_queue_append(&c->out, frame, n);
 	server_conn_begin_flush(c);
@@ -215,5 +217,6 @@ size_t server_frames_generate(struct server_conn *c, uint8_t *buf, size_t cap)
 			continue;
 		len += message_writer_fill(&c->writer, NULL, buf + len, cap - len);
 	}
+	c->worker->counters.stream_sent += len;
 	return len;
 }

@@ -80,7 +80,8 @@ static const struct option_table table = {
     .details =
 	"\nPrints 'ready ADDR...' when it listens. SIGINT and SIGTERM stop it. A connection holds\n"
 	"about 512 kB at most, of data that its client does not take, an idle one under 1 kB.\n"
-	"JSON result: connections, refused, messages, bytes (payload received), sent, aborted.\n",
+	"JSON result: connections, refused, messages, bytes (payload received), sent, aborted,\n"
+	"stream_sent, stream_received (all that stood behind the upgrades' heads).\n",
     .specs = specs,
     .n_specs = ARRAY_SIZE(specs),
 };

@@ -41,6 +41,7 @@ struct server_listener {
 
 struct server_counters {
 	uint64_t connections, refused, messages, bytes, sent, aborted;
+	uint64_t stream_sent, stream_received; /* bytes behind the upgrade's heads */
 };
 
 struct server_worker {
