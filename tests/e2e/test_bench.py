@@ -374,7 +374,7 @@ def test_json_keys(echo):
         "messages", "messages_total", "bytes", "handshakes", "pongs", "unsent", "unchecked",
         "errors_total", "msgs_per_s", "mbytes_per_s", "handshakes_per_s", "latency_us",
         "handshake_us", "errors", "close_codes", "duration_s", "cpu_s",
-        "system_cpu_s", "interrupted"}
+        "system_cpu_s", "interrupted", "stream_sent", "stream_received"}
     assert set(result["errors"]) == {"connect", "handshake", "status", "timeout", "mismatch",
                                      "protocol", "reset", "early_close"}
     assert set(result["latency_us"]) == set(result["handshake_us"]) == quantiles

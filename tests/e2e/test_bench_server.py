@@ -184,7 +184,8 @@ def test_path_and_protocol():
                 assert head.startswith(b"HTTP/1.1 101 ")
                 assert field(head, b"Sec-WebSocket-Protocol") == chosen
         assert server.stop() == {"connections": 3, "refused": 1, "messages": 0, "bytes": 0,
-                                 "sent": 0, "aborted": 0}
+                                 "sent": 0, "aborted": 0, "stream_sent": 0,
+                                 "stream_received": 0}
 
 
 def test_the_first_protocol_by_default(server):

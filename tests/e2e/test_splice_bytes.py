@@ -4,7 +4,7 @@
 import pytest
 
 from lib import env
-from lib.splice_network import result_of
+from lib.splice_network import RENO, result_of
 
 CONNECTIONS = env.scale_full(40, 1000)
 MESSAGES = env.scale_full(600, 10000)
@@ -29,7 +29,7 @@ def assert_counted(network, results):
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("mode", [("pingpong",), ("pipeline", "--depth", 8)], ids=lambda m: m[0])
 def test_messages_of_all_sizes(splice_network, version, mode):
-    network = splice_network(version)
+    network = splice_network(version, sysctls=RENO)
     client = network.client("-c", CONNECTIONS, "-m", *mode, "-n", MESSAGES, "-s", "64-1m",
                             "--verify", "--hold-after-open", "1", "--timeout", "60")
     network.wait_spliced(CONNECTIONS)

@@ -16,6 +16,10 @@ CLIENTS = {4: "10.1.0.1:8080", 6: "[fd01::1]:8080"}
 # Bytes of a stream that are not payload: the header of a message of 64, and the Close frame.
 MASKED, PLAIN, MASKED_CLOSE, PLAIN_CLOSE = 6, 2, 8, 4
 
+# For loads that lose packets, by intent or for want of memory: after that, BBR's estimate of the
+# bandwidth can stay at some kB/s for a minute, with the gateway as without.
+RENO = tuple((where, "net.ipv4.tcp_congestion_control", "reno") for where in ("", "c", "b"))
+
 
 def far_address(version, net, i=0):
     """Of the host on the other side of network @net: its address number @i."""
