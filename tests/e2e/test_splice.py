@@ -52,6 +52,7 @@ def test_a_spliced_connection_has_no_descriptor(splice_network):
     def n_fds():
         return len(os.listdir(f"/proc/{network.pid}/fd"))
 
+    network.ctl("status")  # it has opened all that it needs
     before = n_fds()
     client = network.client("-c", 100, "-m", "idle", "-d", "60")
     network.wait_spliced(100)

@@ -6,6 +6,7 @@
 #pragma once
 #include "base/list.h"
 #include "base/std.h"
+#include "base/work_queue.h"
 #include "core/splice.h"
 #include "kern/name_cache.h"
 #include "kern/route_lookup.h"
@@ -25,6 +26,11 @@ struct promoter {
 	struct name_cache names;
 	struct list retired; /* promotion.node, oldest first */
 	ev_timer reap;
+	struct list spliced; /* promotion.node, the one that was looked at longest ago first */
+	size_t n_spliced;
+	size_t n_to_check; /* of these, in the sweep that is under way */
+	struct work_item sweep;
+	ev_timer sweep_again;
 };
 
 /** promoter_new() - Return: 0, -ENOMEM, or -errno of a netlink socket */
@@ -37,5 +43,17 @@ void promoter_retire(struct promoter *promoter, struct promotion *promotion);
 /** promoter_adopt_retired() - likewise, of another process's, which has left only the entry of
  *  packets of the endpoint; its port has been marked as used. Return: 0 or -ENOMEM */
 int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key);
+/** promoter_add_spliced() - @promotion has become spliced: sweeps look at it */
+void promoter_add_spliced(struct promoter *promoter, struct promotion *promotion);
+/** promoter_remove_spliced() - it is over */
+void promoter_remove_spliced(struct promoter *promoter, struct promotion *promotion);
+/**
+ * promoter_sweep() - look at every spliced connection for an end that no event has told, in slices
+ * of ordinary work
+ *
+ * One that is under way begins anew. Without being asked for it is done every 10 s while there are
+ * spliced connections.
+ */
+void promoter_sweep(struct promoter *promoter);
 /** promoter_is_hooked() - whether the hook is on this interface, and translates what comes by it */
 bool promoter_is_hooked(const struct promoter *promoter, uint32_t ifindex);

@@ -260,8 +260,7 @@ static void timer_cb(struct timer *timer)
 		try_it(p);
 		break;
 	case PROMOTION_LINGERING:
-	case PROMOTION_SPLICED:
-		spliced_on_timer(p);
+		spliced_end_lingering(p);
 		break;
 	default:
 		break;
@@ -304,6 +303,7 @@ void promotion_leave(struct connection *c)
 	struct promotion *p = TAKE_PTR(c->promotion);
 
 	timer_disarm(&p->timer);
+	promoter_remove_spliced(p->promoter, p);
 	free(p);
 }
 
@@ -314,6 +314,8 @@ void promotion_end(struct connection *c)
 	if (!p)
 		return;
 	timer_disarm(&p->timer);
+	if (p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED)
+		promoter_remove_spliced(p->promoter, p);
 	promotion_entries_delete_record(p);
 	p->c = NULL;
 	/* Any other end of a spliced connection is our decision: nothing more may pass. */

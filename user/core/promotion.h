@@ -60,10 +60,10 @@ struct promotion_leg {
 struct promotion {
 	struct connection *c; /* NULL once RETIRED */
 	struct promoter *promoter;
-	struct list node;             /* promoter->retired */
+	struct list node;             /* promoter->spliced, then promoter->retired */
 	struct promotion_leg legs[2]; /* by enum sl_direction: whose packets */
 	struct address source, endpoint;
-	struct timer timer; /* of the next try; of lingering; of the next look at the entries */
+	struct timer timer; /* of the next try; of lingering */
 	struct attempt_pace pace;
 	uint64_t retired_ns;
 	uint32_t tries;

@@ -158,6 +158,18 @@ enum sluice_reason promotion_entries_add_endpoint(struct promotion *p, const str
 	return error < 0 ? reason_of(error) : SLUICE_REASON_NONE;
 }
 
+bool promotion_entries_take(struct promotion *p, struct sl_flow ret_flows[2])
+{
+	bool is_there = true;
+
+	for (size_t i = 0; i < 2; i++) {
+		is_there &= p->legs[i].has_flow &&
+			    flow_table_take(flows_of(p), &p->legs[i].key, &ret_flows[i]) == 0;
+		p->legs[i].has_flow = false;
+	}
+	return is_there;
+}
+
 bool promotion_entries_read(const struct promotion *p, struct sl_flow ret_flows[2])
 {
 	return flow_table_read(flows_of(p), &p->legs[0].key, &ret_flows[0]) == 0 &&

@@ -11,7 +11,6 @@
 #include "core/worker.h"
 
 #define LINGER_MS 20
-#define LOOK_MS   10000 /* at entries, in case an event was lost */
 
 /* ---- what the kernel has counted ----------------------------------------------------------- */
 
@@ -22,12 +21,20 @@ bool spliced_is(const struct connection *c)
 	return p && (p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED);
 }
 
+/* Once the kernel has seen the end, no byte comes behind what was counted. Any other end is our
+ * decision: the entries go by the same call that reads them, so that nothing passes in between. */
+static bool read_last(struct promotion *p, struct sl_flow ret_flows[2])
+{
+	return p->is_over ? promotion_entries_read(p, ret_flows)
+			  : promotion_entries_take(p, ret_flows);
+}
+
 void spliced_settle(struct connection *c)
 {
 	struct stats *stats = c->worker->stats;
 	struct sl_flow flows[2];
 
-	if (!spliced_is(c) || !promotion_entries_read(c->promotion, flows))
+	if (!spliced_is(c) || !read_last(c->promotion, flows))
 		return;
 	for (size_t i = 0; i < 2; i++) {
 		struct leg *from = promotion_leg_of(c, i);
@@ -124,11 +131,12 @@ void spliced_begin(struct promotion *p)
 	c->promotions++;
 	connection_set_path(c, SLUICE_PATH_SPLICE, SLUICE_REASON_NONE);
 	connection_set_stage(c, &spliced_ops, NULL, NULL);
+	promoter_add_spliced(p->promoter, p);
 	timer_arm(&p->timer, LINGER_MS);
 	log_conn(LOG_LEVEL_DEBUG, c->id, "spliced, at try %u", p->tries);
 }
 
-static void end_lingering(struct promotion *p)
+void spliced_end_lingering(struct promotion *p)
 {
 	struct connection *c = p->c;
 	struct tcp_backlog backlogs[2];
@@ -144,7 +152,6 @@ static void end_lingering(struct promotion *p)
 	leg_close(&c->client);
 	leg_close(&c->endpoint_leg);
 	p->state = PROMOTION_SPLICED;
-	timer_arm(&p->timer, LOOK_MS);
 	if (c->worker->is_stopping)
 		connection_leave(c);
 }
@@ -155,19 +162,8 @@ void spliced_adopt(struct promotion *p)
 
 	p->state = PROMOTION_SPLICED;
 	connection_set_stage(c, &spliced_ops, NULL, NULL);
-	/* Ten thousand that came together are not to be looked at together for ever. */
-	timer_arm(&p->timer, 1 + c->id % LOOK_MS);
+	promoter_add_spliced(p->promoter, p);
 	spliced_check(c);
 	if (!connection_is_closed(c))
 		spliced_on_deadline(c);
-}
-
-void spliced_on_timer(struct promotion *p)
-{
-	if (p->state == PROMOTION_LINGERING) {
-		end_lingering(p);
-		return;
-	}
-	timer_arm(&p->timer, LOOK_MS);
-	spliced_check(p->c);
 }

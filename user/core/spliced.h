@@ -11,15 +11,15 @@ struct promotion;
 void spliced_begin(struct promotion *p);
 /** spliced_adopt() - both entries are there, and there have never been sockets; may end it */
 void spliced_adopt(struct promotion *p);
-/** spliced_on_timer() - in LINGERING the sockets go; in SPLICED it is looked at */
-void spliced_on_timer(struct promotion *p);
+/** spliced_end_lingering() - the sockets go */
+void spliced_end_lingering(struct promotion *p);
 
 /* Of any connection; nothing happens unless it is spliced. */
 
 /** spliced_is() - whether the kernel serves it */
 bool spliced_is(const struct connection *c);
 /** spliced_settle() - before a connection that ends is accounted for: add what the kernel has
- * counted */
+ * counted. Unless that has seen the end, its entries are gone then */
 void spliced_settle(struct connection *c);
 /** spliced_describe() - add to a listing's row what the kernel has counted */
 void spliced_describe(const struct connection *c, struct connection_info *info);

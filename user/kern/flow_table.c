@@ -145,6 +145,20 @@ int flow_table_read(const struct flow_table *table, const struct flow_key *key,
 	return error;
 }
 
+int flow_table_take(const struct flow_table *table, const struct flow_key *key,
+		    struct sl_flow *ret_flow)
+{
+	struct place place;
+	struct sl_flow flow;
+	int error;
+
+	find_place(table, key, &place);
+	error = bpf_map_lookup_and_delete_elem(place.fd, place.key, &flow);
+	if (error == 0)
+		*ret_flow = flow;
+	return error;
+}
+
 int flow_table_delete(const struct flow_table *table, const struct flow_key *key)
 {
 	struct place place;

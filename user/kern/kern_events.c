@@ -31,16 +31,6 @@ static int sample_cb(void *arg, void *data, size_t size)
 	return --events->left > 0 ? 0 : ENOUGH;
 }
 
-static int count_lost(int stats_fd, uint64_t *ret_n)
-{
-	uint64_t stats[SL_STAT_COUNT];
-	int error = kern_stats_read(stats_fd, stats);
-
-	if (error == 0)
-		*ret_n = stats[SL_STAT_EVENT_LOST];
-	return error;
-}
-
 int kern_events_new(int events_fd, int stats_fd, kern_event_fn *on_event, void *arg,
 		    struct kern_events **ret_events)
 {
@@ -54,7 +44,7 @@ int kern_events_new(int events_fd, int stats_fd, kern_event_fn *on_event, void *
 	events->arg = arg;
 	/* What was lost before is nobody's any more: an adopting daemon looks at all flows anyway.
 	 */
-	error = count_lost(stats_fd, &events->n_lost);
+	error = kern_stat_read(stats_fd, SL_STAT_EVENT_LOST, &events->n_lost);
 	if (error < 0)
 		return error;
 	events->ring = ring_buffer__new(events_fd, sample_cb, events, NULL);
@@ -90,7 +80,7 @@ int kern_events_consume(struct kern_events *events, int max)
 int kern_events_take_lost(struct kern_events *events, uint64_t *ret_n)
 {
 	uint64_t n = 0;
-	int error = count_lost(events->stats_fd, &n);
+	int error = kern_stat_read(events->stats_fd, SL_STAT_EVENT_LOST, &n);
 
 	if (error < 0)
 		return error;
@@ -101,27 +91,51 @@ int kern_events_take_lost(struct kern_events *events, uint64_t *ret_n)
 
 /* ---- counters ------------------------------------------------------------------------------ */
 
-int kern_stats_read(int stats_fd, uint64_t ret_stats[SL_STAT_COUNT])
+/* @each: room for a number of every CPU */
+static int read_stat(int stats_fd, enum sl_stat stat, uint64_t *each, uint64_t *ret_n)
+{
+	const uint32_t key = stat;
+	int n_cpus = libbpf_num_possible_cpus(); /* looked up once */
+	int error = bpf_map_lookup_elem(stats_fd, &key, each);
+	uint64_t sum = 0;
+
+	if (error < 0)
+		return error;
+	for (int cpu = 0; cpu < n_cpus; cpu++)
+		sum += each[cpu];
+	*ret_n = sum;
+	return 0;
+}
+
+static int allocate_each(uint64_t **ret_each)
 {
 	int n_cpus = libbpf_num_possible_cpus();
-	_cleanup_free_ uint64_t *each = NULL;
-	uint64_t sums[SL_STAT_COUNT] = {0};
 
 	if (n_cpus < 0)
 		return n_cpus;
-	each = calloc((size_t)n_cpus, sizeof(*each));
-	if (!each)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < SL_STAT_COUNT; i++) {
-		int error = bpf_map_lookup_elem(stats_fd, &i, each);
+	*ret_each = calloc((size_t)n_cpus, sizeof(**ret_each));
+	return *ret_each ? 0 : -ENOMEM;
+}
 
-		if (error < 0)
-			return error;
-		for (int cpu = 0; cpu < n_cpus; cpu++)
-			sums[i] += each[cpu];
-	}
-	memcpy(ret_stats, sums, sizeof(sums));
-	return 0;
+int kern_stat_read(int stats_fd, enum sl_stat stat, uint64_t *ret_n)
+{
+	_cleanup_free_ uint64_t *each = NULL;
+	int error = allocate_each(&each);
+
+	return error < 0 ? error : read_stat(stats_fd, stat, each, ret_n);
+}
+
+int kern_stats_read(int stats_fd, uint64_t ret_stats[SL_STAT_COUNT])
+{
+	_cleanup_free_ uint64_t *each = NULL;
+	uint64_t sums[SL_STAT_COUNT] = {0};
+	int error = allocate_each(&each);
+
+	for (int i = 0; i < SL_STAT_COUNT && error == 0; i++)
+		error = read_stat(stats_fd, (enum sl_stat)i, each, &sums[i]);
+	if (error == 0)
+		memcpy(ret_stats, sums, sizeof(sums));
+	return error;
 }
 
 const char *kern_stat_name(enum sl_stat stat)

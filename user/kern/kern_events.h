@@ -26,6 +26,9 @@ int kern_events_consume(struct kern_events *events, int max);
 /** kern_events_take_lost() - how many were lost since this was last asked. Return: 0, or -errno */
 int kern_events_take_lost(struct kern_events *events, uint64_t *ret_n);
 
-/** kern_stats_read() - the hook's counters, all CPUs added up. Return: 0, -ENOMEM or -errno */
+/** kern_stat_read() - one of the hook's counters, all CPUs added up. Return: 0, -ENOMEM or -errno
+ */
+int kern_stat_read(int stats_fd, enum sl_stat stat, uint64_t *ret_n);
+/** kern_stats_read() - all of them. Return: 0, -ENOMEM or -errno */
 int kern_stats_read(int stats_fd, uint64_t ret_stats[SL_STAT_COUNT]);
 const char *kern_stat_name(enum sl_stat stat);

@@ -42,18 +42,19 @@ class Network:
 
     def begin(self, *, route="", kernel="", more="", hooks=("gc", "gb"),
               flows=4096, endpoint=None, far_addresses=(1, 1), sysctls=(), server=(),
-              nofile=None):
+              nofile=None, load=()):
         """
         @endpoint: an address of the gateway's own host to run it on
         @far_addresses: how many the client and the endpoint have
         @sysctls: (namespace, name, value); the gateway's is ""
+        @load: more options of sluice-loader load
         @nofile: the daemon's limit of descriptors
         """
         self._wire(far_addresses)
         for where, name, value in sysctls:
             self.sysctl(where, name, value)
         if hooks is not None:
-            self.box.loader("load", "--flows", flows, "--group", "0")
+            self.box.loader("load", "--flows", flows, "--group", "0", *load)
             self.box.loader("attach", *hooks)
         endpoints = [endpoint] if endpoint else self._endpoints(far_addresses[1])
         self._start_server(endpoint is None, endpoints, server)

@@ -133,6 +133,27 @@ static void table__keeps_what_was_put_in(void **state)
 	}
 }
 
+static void take__reads_and_deletes(void **state)
+{
+	static const char *const texts[][2] = {{"192.0.2.1:1", "198.51.100.2:80"},
+					       {"[2001:db8::1]:1", "[2001:db8::2]:80"}};
+
+	open_table(4);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct flow_key key = key_of(texts[i][0], texts[i][1]);
+		const struct sl_flow flow = {.conn_id = 7 + i, .payload_bytes = 12345};
+		struct sl_flow found;
+
+		memset(&found, 0xee, sizeof(found));
+		assert_int_equal(flow_table_take(&table, &key, &found), -ENOENT);
+		assert_int_equal(found.conn_id, UINT64_C(0xeeeeeeeeeeeeeeee));
+		assert_int_equal(flow_table_insert(&table, &key, &flow), 0);
+		assert_int_equal(flow_table_take(&table, &key, &found), 0);
+		assert_memory_equal(&found, &flow, sizeof(flow));
+		assert_int_equal(flow_table_read(&table, &key, &found), -ENOENT);
+	}
+}
+
 static void insert__says_when_the_map_is_full(void **state)
 {
 	const struct sl_flow flow = {0};
@@ -202,6 +223,7 @@ int main(void)
 	    cmocka_unit_test(key__refuses_other_families),
 	    cmocka_unit_test(key__gives_its_addresses_back),
 	    TEST(table__keeps_what_was_put_in),
+	    TEST(take__reads_and_deletes),
 	    TEST(insert__says_when_the_map_is_full),
 	    TEST(walk__visits_every_flow_of_both_maps),
 	};

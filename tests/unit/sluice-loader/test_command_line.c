@@ -60,6 +60,7 @@ static void parse__says_what_was_not_said(void **state)
 	assert_null(line.group);
 	assert_null(line.operator_group);
 	assert_int_equal(line.n_flows, 0);
+	assert_int_equal(line.events_bytes, 0);
 	assert_int_equal(line.hook, HOOK_CHOICE_AUTO);
 	assert_false(line.is_json || line.is_verbose || line.has_all || line.has_force);
 	assert_int_equal(line.n_interfaces, 0);
@@ -98,6 +99,22 @@ static void parse__flows_within_bounds(void **state)
 	}
 }
 
+static void parse__events_in_whole_pages(void **state)
+{
+	static const char *const bad[] = {"0", "2048", "4097", "12kb", "2gb", "-4096", "", "1e6"};
+	struct command_line line;
+	char text[64];
+
+	assert_int_equal(parse("load --events 4096", &line), -1);
+	assert_int_equal(line.events_bytes, EVENTS_MIN);
+	assert_int_equal(parse("load --events 1gb", &line), -1);
+	assert_int_equal(line.events_bytes, EVENTS_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "load --events=%s", bad[i]);
+		assert_int_equal(parse(text, &line), EXIT_USAGE_ERROR);
+	}
+}
+
 static void parse__refuses_what_does_not_belong(void **state)
 {
 	static const char *const bad[] = {
@@ -112,6 +129,7 @@ static void parse__refuses_what_does_not_belong(void **state)
 	    "check --all",
 	    "status --flows 64",
 	    "replace --flows 64",
+	    "replace --events 4096",
 	    "attach lo --group g",
 	    "load --hook tcx",
 	    "detach lo --hook tcx",
@@ -146,6 +164,7 @@ int main(void)
 	    cmocka_unit_test(parse__says_what_was_not_said),
 	    cmocka_unit_test(parse__options_before_and_behind_the_verb),
 	    cmocka_unit_test(parse__flows_within_bounds),
+	    cmocka_unit_test(parse__events_in_whole_pages),
 	    cmocka_unit_test(parse__refuses_what_does_not_belong),
 	    cmocka_unit_test(parse__answers_by_itself),
 	};

@@ -20,14 +20,16 @@ static void objects__are_elf_files(void **state)
 	}
 }
 
-static void entries__by_connections(void **state)
+static void entries__are_what_was_chosen(void **state)
 {
-	assert_int_equal(embedded_map_entries(SL_MAP_FLOWS4, 1000), 2000);
-	assert_int_equal(embedded_map_entries(SL_MAP_FLOWS6, 1000), 2000);
-	assert_int_equal(embedded_map_entries(SL_MAP_CONNS, 1000), 1000);
-	assert_int_equal(embedded_map_entries(SL_MAP_EVENTS, 1000), 0);
-	assert_int_equal(embedded_map_entries(SL_MAP_ABI, 1000), 0);
-	assert_int_equal(embedded_map_entries("flows", 1000), 0);
+	static const struct map_sizes sizes = {.n_flows = 1000, .events_bytes = 8192};
+
+	assert_int_equal(embedded_map_entries(SL_MAP_FLOWS4, &sizes), 2000);
+	assert_int_equal(embedded_map_entries(SL_MAP_FLOWS6, &sizes), 2000);
+	assert_int_equal(embedded_map_entries(SL_MAP_CONNS, &sizes), 1000);
+	assert_int_equal(embedded_map_entries(SL_MAP_EVENTS, &sizes), 8192);
+	assert_int_equal(embedded_map_entries(SL_MAP_ABI, &sizes), 0);
+	assert_int_equal(embedded_map_entries("flows", &sizes), 0);
 }
 
 static void maps__that_cannot_be_had_again(void **state)
@@ -67,7 +69,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(objects__are_elf_files),
-	    cmocka_unit_test(entries__by_connections),
+	    cmocka_unit_test(entries__are_what_was_chosen),
 	    cmocka_unit_test(maps__that_cannot_be_had_again),
 	    cmocka_unit_test(spliced__is_what_only_the_kernel_has),
 	};

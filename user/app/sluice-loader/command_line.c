@@ -20,6 +20,7 @@ enum {
 	OPT_GROUP,
 	OPT_OPERATOR_GROUP,
 	OPT_FLOWS,
+	OPT_EVENTS,
 	OPT_HOOK,
 	OPT_ALL,
 	OPT_FORCE,
@@ -36,6 +37,7 @@ static const struct option options[] = {
     {"group", required_argument, NULL, OPT_GROUP},
     {"operator-group", required_argument, NULL, OPT_OPERATOR_GROUP},
     {"flows", required_argument, NULL, OPT_FLOWS},
+    {"events", required_argument, NULL, OPT_EVENTS},
     {"hook", required_argument, NULL, OPT_HOOK},
     {"all", no_argument, NULL, OPT_ALL},
     {"force", no_argument, NULL, OPT_FORCE},
@@ -48,6 +50,7 @@ static const unsigned int belongs_to[OPT_END - OPT_VERSION] = {
     [OPT_GROUP - OPT_VERSION] = V(LOAD) | V(REPLACE),
     [OPT_OPERATOR_GROUP - OPT_VERSION] = V(LOAD) | V(REPLACE),
     [OPT_FLOWS - OPT_VERSION] = V(LOAD),
+    [OPT_EVENTS - OPT_VERSION] = V(LOAD),
     [OPT_HOOK - OPT_VERSION] = V(ATTACH),
     [OPT_ALL - OPT_VERSION] = V(ATTACH) | V(DETACH),
     [OPT_FORCE - OPT_VERSION] = V(DETACH) | V(UNLOAD),
@@ -85,6 +88,7 @@ static void print_usage(FILE *out)
 	      "  -h, --help                 print this\n"
 	      "\n"
 	      "Of `load`: --flows N, how many spliced connections fit (65536)\n"
+	      "  --events BYTES, what the hook may have to tell at a time (1mb)\n"
 	      "Of `load` and `replace`: --group GROUP, of the daemon\n"
 	      "  (" DEFAULT_GROUP
 	      "); --operator-group GROUP, of who may read the maps (" DEFAULT_OPERATOR_GROUP ")\n"
@@ -104,6 +108,19 @@ static int take_flows(const char *text, uint32_t *ret_n)
 		return usage_error("--flows %s: expected a number, %u to %u", text, FLOWS_MIN,
 				   FLOWS_MAX);
 	*ret_n = (uint32_t)n;
+	return -1;
+}
+
+/* The kernel wants whole pages, and a power of 2. */
+static int take_events(const char *text, uint32_t *ret_bytes)
+{
+	uint64_t n, page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (parse_bytes(text, &n) < 0 || n < MAX(page, (uint64_t)EVENTS_MIN) || n > EVENTS_MAX ||
+	    (n & (n - 1)))
+		return usage_error("--events %s: expected a power of 2, %llukb to 1gb", text,
+				   (unsigned long long)MAX(page, (uint64_t)EVENTS_MIN) / 1024);
+	*ret_bytes = (uint32_t)n;
 	return -1;
 }
 
@@ -157,6 +174,8 @@ static int take_option(int option, char *value, struct command_line *line)
 		break;
 	case OPT_FLOWS:
 		return take_flows(value, &line->n_flows);
+	case OPT_EVENTS:
+		return take_events(value, &line->events_bytes);
 	case OPT_HOOK:
 		return take_hook(value, &line->hook);
 	case OPT_ALL:

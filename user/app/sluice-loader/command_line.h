@@ -8,6 +8,9 @@
 #define FLOWS_MIN              64 /* connections; below it the kernel's own rounding is more */
 #define FLOWS_MAX              (16u << 20)
 #define FLOWS_DEFAULT          65536
+#define EVENTS_MIN             4096
+#define EVENTS_MAX             (1u << 30)
+#define EVENTS_DEFAULT         (1u << 20)
 
 enum loader_verb {
 	VERB_CHECK,
@@ -34,6 +37,7 @@ struct command_line {
 	const char *group;          /* of the daemon; NULL = not said */
 	const char *operator_group; /* of who may look; likewise */
 	uint32_t n_flows;           /* spliced connections that fit; 0 = not said */
+	uint32_t events_bytes;      /* of the ring buffer; 0 = not said */
 	enum hook_choice hook;
 	bool is_json, is_verbose, has_all, has_force;
 	char **interfaces; /* behind attach and detach */

@@ -42,11 +42,13 @@ bool embedded_is_state(const char *map)
 	return embedded_is_flows(map) || is_one_of(map, names, ARRAY_SIZE(names));
 }
 
-uint32_t embedded_map_entries(const char *map, uint32_t n_flows)
+uint32_t embedded_map_entries(const char *map, const struct map_sizes *sizes)
 {
 	if (embedded_is_flows(map))
-		return 2 * n_flows; /* one for each direction */
-	return strcmp(map, SL_MAP_CONNS) == 0 ? n_flows : 0;
+		return 2 * sizes->n_flows; /* one for each direction */
+	if (strcmp(map, SL_MAP_CONNS) == 0)
+		return sizes->n_flows;
+	return strcmp(map, SL_MAP_EVENTS) == 0 ? sizes->events_bytes : 0;
 }
 
 bool embedded_is_spliced(const void *flow)

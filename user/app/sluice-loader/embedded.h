@@ -13,8 +13,14 @@ struct embedded {
 extern const struct embedded embedded[];
 extern const size_t n_embedded;
 
-/** embedded_map_entries() - for so many connections; 0 = the program's own number is right */
-uint32_t embedded_map_entries(const char *map, uint32_t n_flows);
+/* What the operator chooses. */
+struct map_sizes {
+	uint32_t n_flows;      /* spliced connections that fit */
+	uint32_t events_bytes; /* of the ring buffer: a power of 2, whole pages */
+};
+
+/** embedded_map_entries() - Return: max_entries of @map; 0 = as compiled */
+uint32_t embedded_map_entries(const char *map, const struct map_sizes *sizes);
 /** embedded_is_state() - what it holds cannot be had again: connections, ids, names */
 bool embedded_is_state(const char *map);
 /** embedded_is_flows() - its values are struct sl_flow */

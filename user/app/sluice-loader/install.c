@@ -264,12 +264,13 @@ static int stage(const struct install *install)
 	return rename(staging, install->dir.path) < 0 ? -errno : 0;
 }
 
-int install_fresh(struct install *install, uint32_t n_flows)
+int install_fresh(struct install *install, const struct map_sizes *sizes)
 {
-	int r = objects_size(&install->objects, n_flows), status;
+	int r = objects_size(&install->objects, sizes), status;
 
 	if (r < 0)
-		return refuse("cannot size the maps for %u flows: %s", n_flows, strerror(-r));
+		return refuse("cannot size the maps for %u flows: %s", sizes->n_flows,
+			      strerror(-r));
 	status = load_objects(install, NULL);
 	if (status >= 0)
 		return status;

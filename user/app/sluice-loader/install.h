@@ -39,7 +39,7 @@ int install_check_abi(const struct install *install);
 size_t install_list_missing(const struct install *install, char *ret_names, size_t size);
 
 /** install_fresh() - load everything into a new set. Return: -1 if done, else an exit status */
-int install_fresh(struct install *install, uint32_t n_flows);
+int install_fresh(struct install *install, const struct map_sizes *sizes);
 /**
  * install_over() - load the programs into the pinned maps and every hook
  *

@@ -33,7 +33,11 @@ static int print_result(const struct command_line *line, const struct install *i
 
 static int load_first(const struct command_line *line, struct install *install)
 {
-	int status = install_fresh(install, line->n_flows ? line->n_flows : FLOWS_DEFAULT);
+	const struct map_sizes sizes = {
+	    .n_flows = line->n_flows ? line->n_flows : FLOWS_DEFAULT,
+	    .events_bytes = line->events_bytes ? line->events_bytes : EVENTS_DEFAULT,
+	};
+	int status = install_fresh(install, &sizes);
 
 	return status >= 0 ? status : print_result(line, install, "loaded", "loaded");
 }
@@ -67,8 +71,8 @@ static int load_again(const struct command_line *line, struct install *install)
 		return status;
 	if (install_list_missing(install, missing, sizeof(missing)) > 0)
 		return mend(line, install, missing);
-	if (line->n_flows)
-		say("the maps keep their size: --flows wants unload, then load");
+	if (line->n_flows || line->events_bytes)
+		say("the maps keep their size: --flows and --events want unload, then load");
 	/* Groups may have been made since. */
 	r = install_set_access(install);
 	if (r == 0)

@@ -65,14 +65,14 @@ enum pin_kind objects_program_kind(const struct bpf_program *program)
 	return bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL ? PIN_RUNNABLE : PIN_PRIVATE;
 }
 
-int objects_size(struct objects *objects, uint32_t n_flows)
+int objects_size(struct objects *objects, const struct map_sizes *sizes)
 {
 	struct bpf_map *map;
 	int r;
 
 	objects_for_each_map(objects, i, map)
 	{
-		uint32_t n = embedded_map_entries(bpf_map__name(map), n_flows);
+		uint32_t n = embedded_map_entries(bpf_map__name(map), sizes);
 
 		if (n > 0 && (r = bpf_map__set_max_entries(map, n)) < 0)
 			return r;

@@ -18,8 +18,8 @@ struct objects {
 int objects_open(struct objects *ret);
 void objects_close(struct objects *objects);
 
-/** objects_size() - for @n_flows connections; between open and load */
-int objects_size(struct objects *objects, uint32_t n_flows);
+/** objects_size() - of the maps; between open and load */
+int objects_size(struct objects *objects, const struct map_sizes *sizes);
 /** objects_check_shape() - is a pinned map what @map is? Return: 0, -EBADMSG (said), or -errno */
 int objects_check_shape(const struct bpf_map *map, int fd);
 /**

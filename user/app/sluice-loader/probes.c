@@ -253,11 +253,12 @@ static void probe_helpers(struct probe_result *ret)
 /* The proof: ours, with maps of the smallest size, and gone again at once. */
 static void probe_programs(struct probe_result *ret)
 {
+	static const struct map_sizes sizes = {FLOWS_MIN, EVENTS_MIN};
 	struct objects objects;
 	int r = objects_open(&objects);
 
 	if (r == 0)
-		r = objects_size(&objects, FLOWS_MIN);
+		r = objects_size(&objects, &sizes);
 	if (r == 0)
 		r = objects_load(&objects, NULL);
 	objects_close(&objects);

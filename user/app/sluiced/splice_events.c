@@ -2,9 +2,13 @@
 #include "app/sluiced/splice_events.h"
 
 #include "app/sluiced/gateway.h"
+#include "base/log.h"
+#include "core/promoter.h"
 #include "core/spliced.h"
 #include "core/worker.h"
 #include "kern/kern_events.h"
+
+#include <inttypes.h>
 
 #define BATCH 256 /* events in one turn of the loop */
 
@@ -35,6 +39,12 @@ static void check_batch(struct worker *w, void *arg)
 	}
 }
 
+static void sweep(struct worker *w, void *arg)
+{
+	if (w->promoter)
+		promoter_sweep(w->promoter);
+}
+
 static void tell(const struct splice_events *events, struct worker *w)
 {
 	size_t size = sizeof(struct batch) + events->n * sizeof(uint64_t);
@@ -46,6 +56,22 @@ static void tell(const struct splice_events *events, struct worker *w)
 	memcpy(batch->ids, events->ids, events->n * sizeof(uint64_t));
 	if (worker_call(w, check_batch, batch) < 0)
 		free(batch);
+}
+
+/* Everything that an event says stands in the entries as well. */
+static void look_for_lost(struct splice_events *events)
+{
+	uint64_t n;
+
+	if (kern_events_take_lost(events->ring, &n) < 0 || n == 0)
+		return;
+	log_warning("%" PRIu64
+		    " events of the kernel were lost (sluice-loader load --events BYTES): "
+		    "looking at all spliced connections",
+		    n);
+	/* A worker whose mailbox is full will do so by itself, every 10 s. */
+	for (unsigned int i = 0; i < events->gateway->shared.n_workers; i++)
+		(void)worker_call(events->gateway->workers[i], sweep, NULL);
 }
 
 static void on_event(const struct sl_event *event, void *arg)
@@ -62,10 +88,12 @@ static void events_cb(struct ev_loop *loop, ev_io *io, int revents)
 
 	events->n = 0;
 	(void)kern_events_consume(events->ring, BATCH);
-	if (events->n == 0)
-		return;
-	for (unsigned int i = 0; i < events->gateway->shared.n_workers; i++)
-		tell(events, events->gateway->workers[i]);
+	if (events->n > 0) {
+		for (unsigned int i = 0; i < events->gateway->shared.n_workers; i++)
+			tell(events, events->gateway->workers[i]);
+	}
+	/* The ring was full when one was lost, so this comes behind every loss. */
+	look_for_lost(events);
 }
 
 int splice_events_new(struct gateway *g, struct splice_events **ret_events)
