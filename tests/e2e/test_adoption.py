@@ -29,11 +29,6 @@ def entries(network, name):
     return json.loads(dump)
 
 
-def wait_empty(network, *names):
-    for name in names:
-        env.until(lambda name=name: not entries(network, name), f"nothing in {name}")
-
-
 def put(network, name, key, value):
     def hexes(data):
         return ["hex", *(f"{byte:02x}" for byte in data)]
@@ -99,3 +94,239 @@ def test_twice_in_sequence_and_stopped_in_between(splice_network):
     network.wait_none()
     assert_exact(network.lines(4), messages)
     assert len(network.lines(4)) == 4
+
+
+def test_offline_the_maps_tell_the_same(splice_network):
+    network = splice_network()
+    client = network.client("-c", 3, "-n", "3", "-s", "100", "--hold-after-open", "30")
+    network.wait_spliced(3)
+
+    def offline(*filters):
+        return network.ctl("show", "connections", "--offline", *filters)
+
+    online = sorted(network.connections(), key=lambda row: row["conn"])
+    rows = offline()
+    assert [list(row) for row in rows] == [list(row) for row in online]
+    network.kill_daemon()
+    rows = sorted(offline(), key=lambda row: row["conn"])
+    for row, known in zip(rows, online, strict=True):
+        assert row["worker"] is None and not row["adopted"]
+        assert row["age_ms"] >= known["age_ms"] and row["idle_ms"] >= 0
+        for key in set(row) - {"worker", "age_ms", "idle_ms"}:
+            assert row[key] == known[key], key
+    assert offline("--conn", rows[0]["conn"]) and len(offline("--route", "r")) == 3
+    assert len(offline("--source", "10.1.0.0/24", "--endpoint", "e0", "--path", "splice")) == 3
+    for nothing in ("--route", "x"), ("--source", "10.2.0.0/24"), ("--older", "1h"), (
+            "--idle", "1h"), ("--path", "relay"):
+        assert offline(*nothing) == []
+    (row,) = network.ctl("show", "offload", "--offline")
+    assert (row["path"], row["connections"]) == ("splice", 3)
+    client.kill()
+
+
+def test_offline_without_pins_or_rights_says_so(splice_network):
+    network = splice_network(hooks=None)
+
+    def refused(*argv):
+        done = network.box.run(*argv, check=False)
+        assert done.returncode == 1
+        return done.stderr
+
+    show = (env.BUILD / "sluicectl", "show", "connections", "--offline")
+    assert refused(*show) == f"sluicectl: {PINS}: nothing is loaded there (sluice-loader load)\n"
+    assert "/nowhere" in refused(*show, "--pins", "/nowhere")
+    network.box.loader("load", "--group", "0")
+    assert "is this user in the group" in refused("setpriv", "--reuid", "65534", "--regid",
+                                                  "65534", "--clear-groups", *show)
+    assert refused(*show, "--older", "x") == (
+        'sluicectl: older = "x": expected a duration such as 30s\n')
+
+
+def test_after_an_edit_of_the_configuration_names_stay(splice_network):
+    """Numbers of the configuration mean nothing to an earlier one's connections."""
+    network = splice_network(more="""
+cluster other { endpoint z { address = "10.2.0.2:9001" } }
+route first { match { path = "/first" } proxy = other }
+""")
+    client = network.client("-c", 2, "-m", "idle", "-d", "60")
+    network.wait_spliced(2)
+    text = network.config.read_text()
+    network.kill_daemon()
+    # The route is renamed, and the order of all is another.
+    edited = text.replace("route r {", "route renamed {").replace("route first", "route last")
+    edited = edited.replace("cluster other {", "cluster another {").replace(
+        "proxy = other", "proxy = another")
+    network.config.write_text(edited)
+    network.start_daemon()
+    rows = adopted(network, 2)
+    assert {(row["route"], row["cluster"], row["endpoint"]) for row in rows} == {("r", "c", "e0")}
+    connections = {row["name"]: row["connections"] for row in network.ctl("show", "routes")}
+    assert connections == {"renamed": 0, "last": 0}
+    assert {row["endpoint"]: row["connections"] for row in network.ctl("show", "clusters")} == {
+        "z": 0, "e0": 2}
+    # Nothing of it is there any more.
+    network.config.write_text(text.replace("cluster c {", "cluster d {").replace(
+        "proxy = c ", "proxy = d "))
+    restart(network)
+    assert {row["cluster"] for row in adopted(network, 2)} == {"c"}
+    assert all(row["connections"] == 0 for row in network.ctl("show", "clusters"))
+    # And a reload has it back.
+    network.config.write_text(text)
+    network.ctl("reload")
+    env.until(lambda: network.ctl("show", "routes")[1]["connections"] == 2, "both to follow")
+    client.stop(signal.SIGINT)
+    network.wait_none()
+    assert {(line["route"], line["endpoint"]) for line in network.lines(2)} == {("r", "e0")}
+
+
+def test_limits_run_on_and_the_operator_can_close(splice_network):
+    """The record's tunnel_timeout, whatever the configuration says by now."""
+    network = splice_network(route="tunnel_timeout = 3s")
+    idle = network.client("-c", 2, "-m", "idle", "-d", "60")
+    network.wait_spliced(2)
+    network.kill_daemon()
+    network.config.write_text(network.config.read_text().replace("= 3s", "= 1h"))
+    network.start_daemon()
+    rows = adopted(network, 2)
+    network.ctl("close", rows[0]["conn"])
+    lines = network.lines(2)
+    assert [line["reason"] for line in lines] == ["closed_by_operator", "tunnel_timeout"]
+    assert lines[0]["conn"] == rows[0]["conn"]
+    assert not entries(network, "conns")
+    idle.kill()
+
+
+def test_what_ended_meanwhile_is_accounted_for(splice_network):
+    network = splice_network()
+    ending = network.client("-c", 3, "-n", "600", "-m", "rate", "-r", "400", "-s", "64")
+    network.wait_spliced(3)
+    reset = network.client("-c", 2, "-m", "idle", "-d", "1", "--reset")
+    network.wait_spliced(5)
+    network.kill_daemon()
+    messages = result_of(ending)["messages_total"]
+    reset.wait(6 * env.PATIENCE_S)
+    network.start_daemon()
+    lines = network.lines(5)
+    assert not network.connections()
+    by_reason = {reason: [line for line in lines if line["reason"] == reason]
+                 for reason in ("eof", "reset")}
+    assert_exact(by_reason["eof"], messages)
+    assert len(by_reason["reset"]) == 2
+    # Late packets of an endpoint still find their way, over a restart, too.
+    closed = {flow["formatted"]["value"]["direction"] for flow in entries(network, "flows4")}
+    assert closed == {1} and len(entries(network, "flows4")) == 5
+    restart(network)
+    env.until(lambda: "5 more are in quarantine" in network.daemon.stderr(), "the quarantine")
+    assert len(entries(network, "flows4")) == 5 and len(network.lines(5)) == 5
+
+
+def removed(network, flows):
+    text = f"removed 0 records and {flows} flows that belonged to nothing"
+    env.until(lambda: text in network.daemon.stderr(), text)
+
+
+def test_leftovers_of_the_relay_are_removed(splice_network):
+    """Their sockets died with the daemon, and the kernel has told their peers."""
+    network = splice_network(sysctls=[("c", "net.ipv4.tcp_timestamps", 0)])
+    client = network.client("-c", 4, "-m", "idle", "-d", "60")
+    env.until(lambda: network.paths() == [("relay", "options")] * 4, "four on the relay")
+    assert len(entries(network, "flows4")) == 8
+    network.kill_daemon()
+    client.wait(6 * env.PATIENCE_S)
+    assert len(entries(network, "flows4")) == 8
+    network.start_daemon()
+    removed(network, 8)
+    assert not entries(network, "flows4")
+
+
+_DIES_SILENTLY = """
+import socket, struct
+s = socket.create_server(("10.1.0.1", 7000))
+print("ready", flush=True)
+c, peer = s.accept()
+c.recv(1)
+c.setsockopt(6, 19, 1)
+numbers = []
+for queue in 1, 2:
+    c.setsockopt(6, 20, queue)
+    numbers.append(c.getsockopt(6, 21) & 0xffffffff)
+c.close()
+print(peer[1], *numbers, flush=True)
+"""
+
+_WAITS = """
+import socket
+c = socket.create_connection(("10.1.0.1", 7000))
+c.send(b"x")
+try:
+    print("read", c.recv(1), flush=True)
+except ConnectionResetError:
+    print("reset", flush=True)
+"""
+
+
+def test_a_peer_that_nobody_would_tell_is_reset(splice_network):
+    """A socket that dies in repair says nothing: such is a daemon killed in the middle of a try."""
+    network = splice_network()
+    python = "/usr/bin/python3"
+    dying = network.start(python, "-c", _DIES_SILENTLY)
+    dying.wait_line()
+    waiting = network.start("ip", "netns", "exec", "c", python, "-c", _WAITS)
+    env.until(lambda: dying.stdout().count("\n") == 2, "the end of the socket")
+    port, end_seq, ack = map(int, dying.stdout().splitlines()[1].split())
+    network.kill_daemon()
+    flow = bytearray(168)
+    struct.pack_into("<II", flow, 0, 0, end_seq)
+    struct.pack_into("<I", flow, 24, ack)
+    flow[38] = 1  # SL_M_SEEN
+    put(network, "flows4", bytes([10, 1, 0, 2, 10, 1, 0, 1]) + struct.pack(">HH", port, 7000), flow)
+    assert waiting.is_running()
+    network.start_daemon()
+    assert waiting.wait_line() == "reset"
+    removed(network, 1)
+    assert "(1 peers reset)" in network.daemon.stderr()
+
+
+def test_garbage_is_named_and_does_no_harm(splice_network):
+    network = splice_network()
+    client = network.client("-c", 2, "-m", "rate", "-r", "100", "-d", "4", "--verify")
+    network.wait_spliced(2)
+    record = network.box.run("bpftool", "-j", "map", "dump", "pinned", f"{PINS}/conns").stdout
+    good = bytes(int(byte, 16) for byte in json.loads(record)[0]["value"])
+    network.kill_daemon()
+
+    def conn(n, offset, data):
+        value = struct.pack("<Q", n) + good[8:]
+        put(network, "conns", value[:8], value[:offset] + data + value[offset + len(data):])
+
+    conn(1001, 16, struct.pack("<I", 77))
+    conn(1002, 248, b"x" * 32)
+    conn(1003, 240, b"\x63")
+    put(network, "conns", struct.pack("<Q", 1004), bytes(len(good)))
+    put(network, "flows4", bytes([192, 0, 2, 1, 192, 0, 2, 2, 0, 80, 1, 0]),
+        struct.pack("<I", 9) + bytes(164))
+    put(network, "flows4", bytes([192, 0, 2, 1, 192, 0, 2, 2, 0, 81, 1, 0]),
+        bytes(98) + b"\x07" + bytes(69))
+    network.start_daemon()
+    adopted(network, 2)
+    said = env.until(lambda: network.daemon.stderr() if "adopted 2" in network.daemon.stderr()
+                     else None, "the end of it")
+    assert said.count("conns 000000000") == 4
+    for name in (": no listener has the number 77",
+                 ": the tenant has no end",
+                 ": path 99 is not splice",
+                 ": the id in it is not its own",
+                 "flows4 192.0.2.1:80 > 192.0.2.2:256: state 0x9 is none",
+                 "flows4 192.0.2.1:81 > 192.0.2.2:256: direction 7 is none"):
+        assert said.count(name) == 1, (name, said)
+    assert len(entries(network, "conns")) == 2 and len(entries(network, "flows4")) == 4
+    result_of(client)
+
+
+def test_two_daemons_do_not_share_the_pins(splice_network):
+    network = splice_network()
+    config = network.box.directory / "second.conf"
+    config.write_text(network.config.read_text().replace("control.sock", "second.sock").replace(
+        "10.1.0.1:8080", "10.1.0.1:8081"))
+    second = network.start(env.BUILD / "sluiced", "-c", config)
+    env.until(lambda: "another sluiced works with it" in second.stderr(), "the reason")

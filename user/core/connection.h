@@ -176,6 +176,8 @@ void connection_on_writable(struct connection *c, struct leg *leg);
 
 const char *connection_state_name(enum connection_state state);
 
+#define CONNECTION_INFO_NO_WORKER UINT32_MAX
+
 /* What a listing shows; a copy, good on any thread. */
 struct connection_info {
 	uint64_t id;

@@ -60,9 +60,9 @@ static int fail_open(struct bpf_pins_error *error, int code, const char *dir, co
 
 /* ---- the version --------------------------------------------------------------------------- */
 
-static int check_abi(const char *dir, struct bpf_pins_error *error)
+/* @fd: of the map, or why there is none */
+static int check_abi(const char *dir, int fd, struct bpf_pins_error *error)
 {
-	_cleanup_close_ int fd = open_pin(dir, SL_MAP_ABI);
 	const uint32_t first = 0;
 	struct sl_abi abi;
 	char what[160];
@@ -124,9 +124,10 @@ static int open_all(const char *dir, struct bpf_pins *pins, struct bpf_pins_erro
 
 int bpf_pins_open(const char *dir, struct bpf_pins *ret_pins, struct bpf_pins_error *ret_error)
 {
+	_cleanup_close_ int abi_fd = open_pin(dir, SL_MAP_ABI);
 	struct bpf_pins pins = {0};
 	struct pin list[PINS];
-	int error = check_abi(dir, ret_error);
+	int error = check_abi(dir, abi_fd, ret_error);
 
 	if (error < 0)
 		return error;
@@ -162,5 +163,60 @@ void bpf_pins_close(struct bpf_pins *pins)
 		if (*list[i].fd >= 0)
 			close(*list[i].fd);
 		*list[i].fd = -1;
+	}
+}
+
+/* ---- to be read ---------------------------------------------------------------------------- */
+
+static int open_to_read(const char *dir, const char *name)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+	char path[512];
+	int fd;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/ro/%s", dir, name) >= sizeof(path))
+		return -ENAMETOOLONG;
+	fd = bpf_obj_get_opts(path, &opts);
+	if (fd >= 0)
+		return fd;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return bpf_obj_get_opts(path, &opts);
+}
+
+int bpf_pins_view(const char *dir, struct bpf_pins_view *ret_view, struct bpf_pins_error *ret_error)
+{
+	_cleanup_close_ int abi_fd = open_to_read(dir, SL_MAP_ABI);
+	struct bpf_pins_view view = {{-1, -1}, -1, -1, -1};
+	const struct pin list[] = {
+	    {SL_MAP_FLOWS4, &view.flows.fd4}, {SL_MAP_FLOWS6, &view.flows.fd6},
+	    {SL_MAP_CONNS, &view.conns_fd},   {SL_MAP_NAMES, &view.names_fd},
+	    {SL_MAP_STATS, &view.stats_fd},
+	};
+	int error = check_abi(dir, abi_fd, ret_error);
+
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		int fd = open_to_read(dir, list[i].name);
+
+		if (fd < 0) {
+			bpf_pins_view_close(&view);
+			return fail_open(ret_error, fd, dir, list[i].name);
+		}
+		*list[i].fd = fd;
+	}
+	*ret_view = view;
+	return 0;
+}
+
+void bpf_pins_view_close(struct bpf_pins_view *view)
+{
+	int *const list[] = {&view->flows.fd4, &view->flows.fd6, &view->conns_fd, &view->names_fd,
+			     &view->stats_fd};
+
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		if (*list[i] >= 0)
+			close(*list[i]);
+		*list[i] = -1;
 	}
 }

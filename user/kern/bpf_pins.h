@@ -34,5 +34,20 @@ struct bpf_pins_error {
  * -EACCES or -EPERM (the group), -EPROTO (another ABI: it names both), another -errno.
  */
 int bpf_pins_open(const char *dir, struct bpf_pins *ret_pins, struct bpf_pins_error *ret_error);
+/* The maps alone, to be read: while a daemon works with them, or none does. */
+struct bpf_pins_view {
+	struct flow_table flows;
+	int conns_fd, names_fd, stats_fd;
+};
+
+/**
+ * bpf_pins_view() - by the pins for operators (DIR/ro/), or those for the daemon
+ *
+ * Return: as bpf_pins_open().
+ */
+int bpf_pins_view(const char *dir, struct bpf_pins_view *ret_view,
+		  struct bpf_pins_error *ret_error);
+void bpf_pins_view_close(struct bpf_pins_view *view);
+
 /** bpf_pins_close() - of one that was opened; a second time is harmless */
 void bpf_pins_close(struct bpf_pins *pins);

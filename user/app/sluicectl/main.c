@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluicectl: the operator's command line to a running daemon (contracts.md s7). */
 #include "app/sluicectl/client.h"
+#include "app/sluicectl/offline.h"
 #include "app/sluicectl/verbs.h"
 #include "base/version.h"
 #include "core/control_path.h"
@@ -17,24 +18,27 @@ static void print_usage(FILE *out)
 			: verbs[i].expected ? ": "
 					    : "",
 			verbs[i].expected ? verbs[i].expected : "");
-	fputs("\n"
-	      "  -s, --socket PATH  control socket (default: where sluiced puts it)\n"
-	      "  -j, --json         print the answer's data as JSON\n"
-	      "      --version      print version and commit\n"
-	      "  -h, --help         print this\n"
-	      "\n"
-	      "Filters of `show connections` and `close` (all that are given must hold):\n"
-	      "  --route NAME  --cluster NAME  --endpoint NAME  --listener NAME\n"
-	      "  --path relay|splice|sockmap|hub|local  --source ADDRESS[/BITS]\n"
-	      "  --older DURATION  --idle DURATION  --conn ID\n"
-	      "Of `close`: --code CODE (default 1001)  --reason TEXT  --all\n"
-	      "Targets of `drain` and `undrain` (exactly one):\n"
-	      "  --route NAME  --cluster NAME  --cluster NAME --endpoint NAME  --all\n"
-	      "Of `drain`: --time DURATION  --rate CONNECTIONS-PER-SECOND  --no-wait\n"
-	      "Of `events` and `show events`: --last N, how many past ones\n"
-	      "\n"
-	      "Exit status: 0 done, 1 refused, 2 usage, 3 daemon not reachable.\n",
-	      out);
+	fputs(
+	    "\n"
+	    "  -s, --socket PATH  control socket (default: where sluiced puts it)\n"
+	    "  -j, --json         print the answer's data as JSON\n"
+	    "      --version      print version and commit\n"
+	    "  -h, --help         print this\n"
+	    "\n"
+	    "Filters of `show connections` and `close` (all that are given must hold):\n"
+	    "  --route NAME  --cluster NAME  --endpoint NAME  --listener NAME\n"
+	    "  --path relay|splice|sockmap|hub|local  --source ADDRESS[/BITS]\n"
+	    "  --older DURATION  --idle DURATION  --conn ID\n"
+	    "Of `close`: --code CODE (default 1001)  --reason TEXT  --all\n"
+	    "Targets of `drain` and `undrain` (exactly one):\n"
+	    "  --route NAME  --cluster NAME  --cluster NAME --endpoint NAME  --all\n"
+	    "Of `drain`: --time DURATION  --rate CONNECTIONS-PER-SECOND  --no-wait\n"
+	    "Of `show connections` and `show offload`: --offline, from the pinned maps instead of the\n"
+	    "daemon, with --pins DIR (default: " OFFLINE_PINS_DEFAULT ")\n"
+	    "Of `events` and `show events`: --last N, how many past ones\n"
+	    "\n"
+	    "Exit status: 0 done, 1 refused, 2 usage, 3 daemon not reachable.\n",
+	    out);
 }
 
 enum {
@@ -47,6 +51,8 @@ enum {
 	OPT_RATE,
 	OPT_NO_WAIT,
 	OPT_LAST,
+	OPT_OFFLINE,
+	OPT_PINS,
 };
 
 static const struct option options[] = {
@@ -70,11 +76,14 @@ static const struct option options[] = {
     {"rate", required_argument, NULL, OPT_RATE},
     {"no-wait", no_argument, NULL, OPT_NO_WAIT},
     {"last", required_argument, NULL, OPT_LAST},
+    {"offline", no_argument, NULL, OPT_OFFLINE},
+    {"pins", required_argument, NULL, OPT_PINS},
     {0},
 };
 
 struct command_line {
-	const char *socket;
+	const char *socket, *pins;
+	bool is_offline;
 	bool is_json, has_filter, has_close, has_all, has_drain, has_last;
 	json_t *args;
 };
@@ -154,6 +163,12 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 			if (status >= 0)
 				return status;
 			break;
+		case OPT_OFFLINE:
+			ret->is_offline = true;
+			break;
+		case OPT_PINS:
+			ret->pins = optarg;
+			break;
 		case OPT_REASON:
 			ret->has_close = true;
 			status = set_text(ret->args, "reason", optarg);
@@ -228,6 +243,11 @@ static int check_arguments(const struct verb *verb, int argc, char **argv,
 		return usage_error(verb->words, "--code and --reason belong to", "close");
 	if (line->has_last && !verb->takes_last)
 		return usage_error(verb->words, "--last belongs to", "events");
+	if ((line->is_offline || line->pins) && !verb->is_offline)
+		return usage_error(verb->words, "--offline and --pins belong to",
+				   "show connections");
+	if (line->pins && !line->is_offline)
+		return usage_error(verb->words, "--pins belongs to", "--offline");
 	return -1;
 }
 
@@ -275,7 +295,11 @@ static int run(const struct verb *verb, const struct command_line *line)
 				      (void *)verb);
 	if (verb->is_endless)
 		return client_request(line->socket, verb->cmd, line->args, print_json_rows, NULL);
-	status = client_request(line->socket, verb->cmd, line->args, collect, &data);
+	if (line->is_offline)
+		status = offline_request(line->pins ? line->pins : OFFLINE_PINS_DEFAULT, verb->cmd,
+					 line->args, collect, &data);
+	else
+		status = client_request(line->socket, verb->cmd, line->args, collect, &data);
 	if (status == EXIT_DONE && line->is_json) {
 		json_dumpf(data, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 		putchar('\n');
@@ -317,9 +341,9 @@ int main(int argc, char **argv)
 	status = check_arguments(verb, argc - used, argv + used, &line);
 	if (status >= 0)
 		goto out;
-	if (!line.socket)
+	if (!line.socket && !line.is_offline)
 		line.socket = control_find_path(path);
-	if (!line.socket) {
+	if (!line.socket && !line.is_offline) {
 		fputs("sluicectl: where is the daemon? give -s SOCKET\n", stderr);
 		status = EXIT_USAGE_ERROR;
 		goto out;

@@ -396,7 +396,7 @@ static void print_reloaded(const json_t *data)
 const struct verb verbs[] = {
     {"status", "status", "the daemon, its listeners, paths and totals", .print = print_status},
     {"show connections", "show.connections", "connections, one a line", .takes_filter = true,
-     .print = print_connections},
+     .is_offline = true, .print = print_connections},
     {"show routes", "show.routes", "routes in the order in which they are tried",
      .print = print_routes},
     {"show clusters", "show.clusters", "endpoints of all clusters and how they do",
@@ -404,7 +404,7 @@ const struct verb verbs[] = {
     {"show listeners", "show.listeners", "addresses that clients connect to",
      .print = print_listener_rows},
     {"show offload", "show.offload", "paths of bytes, cheapest last, and why one is not there",
-     .print = print_offload_rows},
+     .is_offline = true, .print = print_offload_rows},
     {"show events", "show.events", "the latest events", .takes_last = true, .print = print_events},
     {"events", "events", "events as they happen, until interrupted", .is_live = true,
      .is_endless = true, .takes_last = true, .print = print_events},

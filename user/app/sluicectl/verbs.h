@@ -17,6 +17,7 @@ struct verb {
 	bool is_live;      /* every page is printed when it comes */
 	bool is_endless;   /* likewise, and the last one never comes */
 	bool takes_last;   /* --last */
+	bool is_offline;   /* takes --offline and --pins: the pinned maps know it, too */
 	/*
 	 * Words behind the verb, into @args; NULL = none. Return: false if they are not what
 	 * @expected says.

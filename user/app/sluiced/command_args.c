@@ -2,7 +2,6 @@
 #include "app/sluiced/command_args.h"
 
 #include "app/sluiced/control_call.h"
-#include "base/base32.h"
 #include "base/parse.h"
 #include "core/events.h"
 #include "core/stats.h"
@@ -11,66 +10,13 @@
 #define DRAIN_TIME_MAX_MS (7ull * 24 * 3600 * 1000) /* as drain_time and conn_evict_rate */
 #define DRAIN_RATE_MAX    10000000
 
-typedef int argument_fn(const json_t *value, struct command_args *ret);
+typedef int argument_fn(const char *name, const json_t *value, struct command_args *ret);
 
-static int copy_name(const json_t *value, char ret_name[CONFIG_NAME_MAX + 1])
+static int parse_filter(const char *name, const json_t *value, struct command_args *ret)
 {
 	const char *text = json_string_value(value);
 
-	if (!text || !*text || strlen(text) > CONFIG_NAME_MAX)
-		return -EINVAL;
-	memcpy(ret_name, text, strlen(text) + 1);
-	return 0;
-}
-
-static int parse_conn(const json_t *value, struct command_args *ret)
-{
-	const char *text = json_string_value(value);
-
-	/* No connection has the id 0, which in a filter means any. */
-	if (!text || base32_u64_decode(text, &ret->filter.id) < 0 || ret->filter.id == 0)
-		return -EINVAL;
-	return 0;
-}
-
-static int parse_route(const json_t *value, struct command_args *ret)
-{
-	return copy_name(value, ret->filter.route);
-}
-
-static int parse_cluster(const json_t *value, struct command_args *ret)
-{
-	return copy_name(value, ret->filter.cluster);
-}
-
-static int parse_endpoint(const json_t *value, struct command_args *ret)
-{
-	return copy_name(value, ret->filter.endpoint);
-}
-
-static int parse_listener(const json_t *value, struct command_args *ret)
-{
-	return copy_name(value, ret->filter.listener);
-}
-
-static int parse_path(const json_t *value, struct command_args *ret)
-{
-	const char *text = json_string_value(value);
-
-	for (int path = 0; text && path < SLUICE_PATH_COUNT; path++) {
-		if (strcmp(text, sluice_path_name(path)) == 0) {
-			ret->filter.path = path;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static int parse_source(const json_t *value, struct command_args *ret)
-{
-	const char *text = json_string_value(value);
-
-	return text ? ip_prefix_parse(text, &ret->filter.source) : -EINVAL;
+	return text ? connection_filter_set(&ret->filter, name, text) : -EINVAL;
 }
 
 static int parse_duration(const json_t *value, uint64_t *ret_ms)
@@ -80,17 +26,7 @@ static int parse_duration(const json_t *value, uint64_t *ret_ms)
 	return text ? parse_duration_ms(text, ret_ms) : -EINVAL;
 }
 
-static int parse_older(const json_t *value, struct command_args *ret)
-{
-	return parse_duration(value, &ret->filter.older_ms);
-}
-
-static int parse_idle(const json_t *value, struct command_args *ret)
-{
-	return parse_duration(value, &ret->filter.idle_ms);
-}
-
-static int parse_code(const json_t *value, struct command_args *ret)
+static int parse_code(const char *name, const json_t *value, struct command_args *ret)
 {
 	json_int_t code = json_integer_value(value);
 
@@ -100,7 +36,7 @@ static int parse_code(const json_t *value, struct command_args *ret)
 	return 0;
 }
 
-static int parse_reason(const json_t *value, struct command_args *ret)
+static int parse_reason(const char *name, const json_t *value, struct command_args *ret)
 {
 	const char *text = json_string_value(value);
 
@@ -110,13 +46,13 @@ static int parse_reason(const json_t *value, struct command_args *ret)
 	return 0;
 }
 
-static int parse_all(const json_t *value, struct command_args *ret)
+static int parse_all(const char *name, const json_t *value, struct command_args *ret)
 {
 	ret->is_all = json_is_true(value);
 	return json_is_boolean(value) ? 0 : -EINVAL;
 }
 
-static int parse_state(const json_t *value, struct command_args *ret)
+static int parse_state(const char *name, const json_t *value, struct command_args *ret)
 {
 	const char *text = json_string_value(value);
 
@@ -124,7 +60,7 @@ static int parse_state(const json_t *value, struct command_args *ret)
 	return ret->has_state ? 0 : -EINVAL;
 }
 
-static int parse_time(const json_t *value, struct command_args *ret)
+static int parse_time(const char *name, const json_t *value, struct command_args *ret)
 {
 	uint64_t ms;
 
@@ -135,7 +71,7 @@ static int parse_time(const json_t *value, struct command_args *ret)
 	return 0;
 }
 
-static int parse_rate(const json_t *value, struct command_args *ret)
+static int parse_rate(const char *name, const json_t *value, struct command_args *ret)
 {
 	json_int_t rate = json_integer_value(value);
 
@@ -146,14 +82,14 @@ static int parse_rate(const json_t *value, struct command_args *ret)
 	return 0;
 }
 
-static int parse_wait(const json_t *value, struct command_args *ret)
+static int parse_wait(const char *name, const json_t *value, struct command_args *ret)
 {
 	ret->is_without_wait = json_is_false(value);
 	return json_is_boolean(value) ? 0 : -EINVAL;
 }
 
 /* As a number, or as text, which is all that the query of a URL has. */
-static int parse_last(const json_t *value, struct command_args *ret)
+static int parse_last(const char *name, const json_t *value, struct command_args *ret)
 {
 	const char *text = json_string_value(value);
 	char *end = NULL;
@@ -168,7 +104,7 @@ static int parse_last(const json_t *value, struct command_args *ret)
 	return 0;
 }
 
-static int parse_weight(const json_t *value, struct command_args *ret)
+static int parse_weight(const char *name, const json_t *value, struct command_args *ret)
 {
 	json_int_t weight = json_integer_value(value);
 
@@ -184,17 +120,18 @@ static const struct argument {
 	argument_fn *parse;
 	const char *expected;
 } argument_table[] = {
-    {"conn", COMMAND_ARGS_FILTER, parse_conn, "a connection id of 13 characters"},
-    {"route", COMMAND_ARGS_FILTER | COMMAND_ARGS_TARGET, parse_route, "the name of a route"},
-    {"cluster", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_cluster,
-     "the name of a cluster"},
-    {"endpoint", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_endpoint,
-     "the name of an endpoint"},
-    {"listener", COMMAND_ARGS_FILTER, parse_listener, "the name of a listener"},
-    {"path", COMMAND_ARGS_FILTER, parse_path, "relay, splice, sockmap, hub or local"},
-    {"source", COMMAND_ARGS_FILTER, parse_source, "an address or a network such as 10.0.0.0/8"},
-    {"older", COMMAND_ARGS_FILTER, parse_older, "a duration such as 30s"},
-    {"idle", COMMAND_ARGS_FILTER, parse_idle, "a duration such as 30s"},
+    /* What these expect, connection_filter_expected() says. */
+    {"conn", COMMAND_ARGS_FILTER, parse_filter, NULL},
+    {"route", COMMAND_ARGS_FILTER | COMMAND_ARGS_TARGET, parse_filter, NULL},
+    {"cluster", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_filter,
+     NULL},
+    {"endpoint", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_filter,
+     NULL},
+    {"listener", COMMAND_ARGS_FILTER, parse_filter, NULL},
+    {"path", COMMAND_ARGS_FILTER, parse_filter, NULL},
+    {"source", COMMAND_ARGS_FILTER, parse_filter, NULL},
+    {"older", COMMAND_ARGS_FILTER, parse_filter, NULL},
+    {"idle", COMMAND_ARGS_FILTER, parse_filter, NULL},
     {"code", COMMAND_ARGS_CLOSE, parse_code, "a close code that RFC 6455 allows, such as 1001"},
     {"reason", COMMAND_ARGS_CLOSE, parse_reason, "a text of at most 123 bytes"},
     {"all", COMMAND_ARGS_CLOSE | COMMAND_ARGS_TARGET, parse_all, "true or false"},
@@ -230,11 +167,13 @@ int command_args_parse(struct control_call *call, int groups, struct command_arg
 			control_fail(call, CONTROL_ERROR_ARGUMENT, "unknown argument \"%s\"", key);
 			return -EINVAL;
 		}
-		if (argument->parse(value, ret_args) < 0) {
+		if (argument->parse(key, value, ret_args) < 0) {
 			_cleanup_free_ char *text = json_dumps(value, JSON_ENCODE_ANY);
+			const char *expected = argument->expected ? argument->expected
+								  : connection_filter_expected(key);
 
 			control_fail(call, CONTROL_ERROR_ARGUMENT, "%s = %.200s: expected %s", key,
-				     text ? text : "?", argument->expected);
+				     text ? text : "?", expected);
 			return -EINVAL;
 		}
 		ret_args->has_filter |= (argument->group & COMMAND_ARGS_FILTER) != 0;

@@ -2,11 +2,11 @@
 /* The commands about connections, which visit the workers that own them. */
 #include "app/sluiced/commands.h"
 
+#include "app/connection_json.h"
 #include "app/sluiced/command_args.h"
 #include "app/sluiced/control_server.h"
 #include "app/sluiced/gateway.h"
 #include "app/sluiced/json_util.h"
-#include "base/base32.h"
 #include "core/connection.h"
 #include "proto/control_message.h"
 
@@ -31,24 +31,6 @@ struct listing {
 };
 
 static void listing_step(struct control_call *call, void *arg);
-
-static json_t *connection_json(const struct connection_info *info)
-{
-	char id[BASE32_U64_LEN + 1];
-
-	base32_u64_encode(info->id, id);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, "
-			 "s:o, s:i, s:b}",
-			 "conn", id, "listener", info->listener, "source", info->source, "route",
-			 info->route, "cluster", info->cluster, "endpoint", info->endpoint, "path",
-			 sluice_path_name(info->path), "reason", sluice_reason_name(info->reason),
-			 "state", connection_state_name(info->state), "age_ms",
-			 json_u64(info->age_ms), "idle_ms", json_u64(info->idle_ms), "bytes_in",
-			 json_u64(info->bytes_in), "bytes_out", json_u64(info->bytes_out),
-			 "frames_in", json_u64(info->frames_in), "frames_out",
-			 json_u64(info->frames_out), "worker", (int)info->worker, "adopted",
-			 (int)info->is_adopted);
-}
 
 static void listing_end_on_worker(struct worker *w, void *arg)
 {
