@@ -29,9 +29,31 @@ def entries(network, name):
     return json.loads(dump)
 
 
+class Value:
+    """Of a map, with fields to be written by their names in its BTF."""
+
+    def __init__(self, network, name, data=None):
+        dump = network.box.run("bpftool", "-j", "btf", "dump", "map", "pinned", f"{PINS}/{name}",
+                               "value").stdout
+        struct_name = {"conns": "sl_conn", "flows4": "sl_flow"}[name]
+        (layout,) = (t for t in json.loads(dump)["types"] if t.get("name") == struct_name)
+        self.offsets = {m["name"]: m["bits_offset"] // 8 for m in layout["members"]}
+        self.data = bytearray(data or bytes(layout["size"]))
+
+    def set(self, **fields):
+        for field, data in fields.items():
+            offset = self.offsets[field]
+            self.data[offset:offset + len(data)] = data
+        return self
+
+
+def u32(number):
+    return struct.pack("<I", number)
+
+
 def put(network, name, key, value):
     def hexes(data):
-        return ["hex", *(f"{byte:02x}" for byte in data)]
+        return ["hex", *(f"{byte:02x}" for byte in bytes(data))]
 
     network.box.run("bpftool", "map", "update", "pinned", f"{PINS}/{name}", "key", *hexes(key),
                     "value", *hexes(value))
@@ -275,11 +297,9 @@ def test_a_peer_that_nobody_would_tell_is_reset(splice_network):
     env.until(lambda: dying.stdout().count("\n") == 2, "the end of the socket")
     port, end_seq, ack = map(int, dying.stdout().splitlines()[1].split())
     network.kill_daemon()
-    flow = bytearray(168)
-    struct.pack_into("<II", flow, 0, 0, end_seq)
-    struct.pack_into("<I", flow, 24, ack)
-    flow[38] = 1  # SL_M_SEEN
-    put(network, "flows4", bytes([10, 1, 0, 2, 10, 1, 0, 1]) + struct.pack(">HH", port, 7000), flow)
+    flow = Value(network, "flows4").set(end_seq=u32(end_seq), ack=u32(ack), marks=b"\x01")
+    put(network, "flows4", bytes([10, 1, 0, 2, 10, 1, 0, 1]) + struct.pack(">HH", port, 7000),
+        flow.data)
     assert waiting.is_running()
     network.start_daemon()
     assert waiting.wait_line() == "reset"
@@ -295,26 +315,27 @@ def test_garbage_is_named_and_does_no_harm(splice_network):
     good = bytes(int(byte, 16) for byte in json.loads(record)[0]["value"])
     network.kill_daemon()
 
-    def conn(n, offset, data):
-        value = struct.pack("<Q", n) + good[8:]
-        put(network, "conns", value[:8], value[:offset] + data + value[offset + len(data):])
+    def conn(n, **fields):
+        value = Value(network, "conns", good).set(conn_id=struct.pack("<Q", n), **fields)
+        put(network, "conns", struct.pack("<Q", n), value.data)
 
-    conn(1001, 16, struct.pack("<I", 77))
-    conn(1002, 248, b"x" * 32)
-    conn(1003, 240, b"\x63")
-    put(network, "conns", struct.pack("<Q", 1004), bytes(len(good)))
-    put(network, "flows4", bytes([192, 0, 2, 1, 192, 0, 2, 2, 0, 80, 1, 0]),
-        struct.pack("<I", 9) + bytes(164))
-    put(network, "flows4", bytes([192, 0, 2, 1, 192, 0, 2, 2, 0, 81, 1, 0]),
-        bytes(98) + b"\x07" + bytes(69))
+    conn(1001, listener=u32(77))
+    conn(1002, tenant=b"x" * 32)
+    conn(1003, path=b"\x63")
+    conn(1004, spliced_ns=b"\xff" * 8)
+    put(network, "conns", struct.pack("<Q", 1005), bytes(len(good)))
+    for port, flow in (80, {"state": u32(9)}), (81, {"direction": b"\x07"}):
+        put(network, "flows4", bytes([192, 0, 2, 1, 192, 0, 2, 2, 0, port, 1, 0]),
+            Value(network, "flows4").set(**flow).data)
     network.start_daemon()
     adopted(network, 2)
     said = env.until(lambda: network.daemon.stderr() if "adopted 2" in network.daemon.stderr()
                      else None, "the end of it")
-    assert said.count("conns 000000000") == 4
+    assert said.count("conns 000000000") == 5
     for name in (": no listener has the number 77",
                  ": the tenant has no end",
                  ": path 99 is not splice",
+                 ": its times are in no order",
                  ": the id in it is not its own",
                  "flows4 192.0.2.1:80 > 192.0.2.2:256: state 0x9 is none",
                  "flows4 192.0.2.1:81 > 192.0.2.2:256: direction 7 is none"):
