@@ -3,6 +3,23 @@
 
 import os
 import signal
+import time
+
+import pytest
+
+from lib import env
+from lib.splice_network import MASKED
+
+
+def stable(read):
+    """What read() gives when it gives the same twice, a while apart."""
+
+    def twice():
+        first = read()
+        time.sleep(0.3)
+        return first if read() == first else None
+
+    return env.until(twice, "figures that stand still")
 
 
 def test_ends_are_found_although_their_events_were_lost(splice_network):
@@ -22,3 +39,45 @@ def test_ends_are_found_although_their_events_were_lost(splice_network):
     assert len(rows) == n and {row["path"] for row in rows} == {"splice"}
     assert {row["reason"] for row in rows} == {"eof"}
     assert "events of the kernel were lost" in network.daemon.stderr()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_silent_peers_are_told_at_once_that_it_is_over(splice_network, version):
+    """By the operator's close and by tunnel_timeout: neither waits for their next packet."""
+    network = splice_network(version, route="tunnel_timeout = 3s")
+    client = network.client("-c", 4, "-m", "idle", "-d", "60")
+    network.wait_spliced(4)
+    for row in network.connections()[:2]:
+        network.ctl("close", row["conn"])
+    env.until(lambda: network.n_established("c") == 2 and network.n_established("b") == 2,
+              "two sockets on either side")
+    env.until(lambda: network.n_established("c") == 0 and network.n_established("b") == 0,
+              "no socket on either side")
+    rows = network.lines(4)
+    assert sorted(row["reason"] for row in rows) == ["closed_by_operator"] * 2 + [
+        "tunnel_timeout"] * 2
+    assert {row["path"] for row in rows} == {"splice"}
+    client.kill()
+
+
+def test_an_end_by_decision_is_accounted_for_to_the_byte(splice_network):
+    network = splice_network()
+    client = network.client("-c", 2, "-m", "rate", "-r", "200", "-s", "64", "-d", "60")
+    network.wait_spliced(2)
+    env.until(lambda: all(row["bytes_in"] > 50 * (64 + MASKED) for row in network.connections()),
+              "traffic")
+    client.send_signal(signal.SIGSTOP)  # nothing is on its way from here on
+    try:
+        before = stable(lambda: sorted((row["conn"], row["bytes_in"], row["bytes_out"])
+                                       for row in network.connections()))
+        for conn, _, _ in before:
+            network.ctl("close", conn)
+        rows = network.lines(2)
+    finally:
+        client.kill()
+    assert sorted((row["conn"], row["bytes_in"], row["bytes_out"]) for row in rows) == before
+    m = network.metrics()
+    for direction in ("in", "out"):
+        counted = sum(m("sluice_bytes_total", path=path, direction=direction)
+                      for path in ("relay", "splice"))
+        assert counted == sum(row[f"bytes_{direction}"] for row in rows)

@@ -21,6 +21,13 @@ uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns)
 	return now_ns > last_ns ? (now_ns - last_ns) / NS_PER_MS : 0;
 }
 
+uint32_t flow_pair_expected(const struct sl_flow flows[2], size_t direction)
+{
+	const struct sl_flow *to = &flows[!direction];
+
+	return to->end_seq + to->seq_delta;
+}
+
 uint64_t flow_pair_frames(const struct sl_flow *flow)
 {
 	uint64_t n = 0;

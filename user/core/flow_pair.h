@@ -14,5 +14,8 @@ int flow_pair_end(const struct sl_flow flows[2]);
 /** flow_pair_idle_ms() - since the latest packet in either direction, also of one without payload
  */
 uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns);
+/** flow_pair_expected() - what the peer whose packets go in @direction expects next: all that the
+ *  hook has sent on to it has passed before whatever is sent now */
+uint32_t flow_pair_expected(const struct sl_flow flows[2], size_t direction);
 /** flow_pair_frames() - that one direction's walker has counted, of all kinds */
 uint64_t flow_pair_frames(const struct sl_flow *flow);

@@ -330,6 +330,7 @@ void promotion_end(struct connection *c)
 	}
 	promotion_entries_remove(p, SL_TO_ENDPOINT);
 	promotion_entries_remove(p, SL_TO_CLIENT);
+	spliced_reset_peers(p);
 	promotion_entries_drop_port(p, true);
 	free(p);
 }

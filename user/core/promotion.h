@@ -67,6 +67,11 @@ struct promotion {
 	struct attempt_pace pace;
 	uint64_t retired_ns;
 	uint32_t tries;
+	/* What each peer expects next, and has sent, when our decision ended it. */
+	struct {
+		uint32_t snd_nxt, rcv_nxt;
+	} last[2];
+	bool has_last;
 	uint8_t state;   /* enum promotion_state */
 	bool has_port;   /* of @source, taken from the pool */
 	bool has_record; /* in `conns` */

@@ -9,6 +9,7 @@
 #include "core/promotion.h"
 #include "core/promotion_entries.h"
 #include "core/worker.h"
+#include "kern/tcp_restore.h"
 
 #define LINGER_MS 20
 
@@ -29,6 +30,29 @@ static bool read_last(struct promotion *p, struct sl_flow ret_flows[2])
 			  : promotion_entries_take(p, ret_flows);
 }
 
+static void keep_last(struct promotion *p, const struct sl_flow flows[2])
+{
+	for (size_t i = 0; i < 2; i++) {
+		p->last[i].snd_nxt = flow_pair_expected(flows, i);
+		p->last[i].rcv_nxt = flows[i].end_seq;
+	}
+	p->has_last = true;
+}
+
+void spliced_reset_peers(const struct promotion *p)
+{
+	for (size_t i = 0; i < 2 && p->has_last; i++) {
+		struct tcp_restore what = {
+		    .snd_nxt = p->last[i].snd_nxt,
+		    .rcv_nxt = p->last[i].rcv_nxt,
+		};
+
+		flow_key_addresses(&p->legs[i].key, &what.peer, &what.local);
+		/* Without it, its next packet is answered so by the kernel, which knows nothing. */
+		(void)tcp_restore_reset(&what);
+	}
+}
+
 void spliced_settle(struct connection *c)
 {
 	struct stats *stats = c->worker->stats;
@@ -36,6 +60,8 @@ void spliced_settle(struct connection *c)
 
 	if (!spliced_is(c) || !read_last(c->promotion, flows))
 		return;
+	if (!c->promotion->is_over)
+		keep_last(c->promotion, flows);
 	for (size_t i = 0; i < 2; i++) {
 		struct leg *from = promotion_leg_of(c, i);
 		uint64_t n = flows[i].payload_bytes;
@@ -103,8 +129,8 @@ static void spliced_on_deadline(struct connection *c)
 		timer_arm(&c->timer, limit - idle);
 }
 
-/* Without a socket there is no way to send a Close frame: the entries go, and whatever a peer sends
- * next is answered by an RST. */
+/* Without a socket there is no way to send a Close frame: the entries go, and both peers are reset.
+ */
 static void spliced_close(struct connection *c, int error, uint16_t code, struct slice text)
 {
 	if (!c->worker->is_stopping)

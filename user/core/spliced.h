@@ -23,5 +23,8 @@ bool spliced_is(const struct connection *c);
 void spliced_settle(struct connection *c);
 /** spliced_describe() - add to a listing's row what the kernel has counted */
 void spliced_describe(const struct connection *c, struct connection_info *info);
+/** spliced_reset_peers() - of one that our decision has ended, and that has neither sockets nor
+ *  entries any more: RSTs that they believe, so that none waits for ever */
+void spliced_reset_peers(const struct promotion *p);
 /** spliced_check() - has the kernel seen the end of it? Then this ends the connection */
 void spliced_check(struct connection *c);

@@ -7,10 +7,13 @@ endpoint (b) have a network namespace each; the fixture splice_network makes suc
 import json
 import os
 import signal
+import sys
 
 from lib import env
+from lib.metrics import Metrics
 
 BENCH = env.BUILD / "sluice-bench"
+ADMIN = "127.0.0.1:9810"  # in a namespace of its own
 CLIENTS = {4: "10.1.0.1:8080", 6: "[fd01::1]:8080"}
 
 # Bytes of a stream that are not payload: the header of a message of 64, and the Close frame.
@@ -62,7 +65,7 @@ class Network:
                             for i, address in enumerate(endpoints))
         self.config.write_text(f"""
 log {{ level = debug  access = "{self.log}" }}
-admin {{ control = "{self.control}" }}
+admin {{ control = "{self.control}"  listen = {{"{ADMIN}"}} }}
 kernel {{ {kernel} }}
 {more}
 listener l {{ listen = {{"{CLIENTS[self.version]}"}} }}
@@ -150,6 +153,15 @@ route r {{ proxy = c  {route} }}
     def client(self, *argv):
         return self.start("ip", "netns", "exec", "c", BENCH, "client",
                           f"ws://{CLIENTS[self.version]}/", "--json", *argv)
+
+    def metrics(self):
+        get = ("import sys, urllib.request; sys.stdout.write("
+               f"urllib.request.urlopen('http://{ADMIN}/metrics').read().decode())")
+        return Metrics(self.box.run(sys.executable, "-c", get).stdout)
+
+    def n_established(self, where):
+        lines = self.inside(where, "ss", "-Htn", "state", "established").stdout.splitlines()
+        return len(lines)
 
     def connections(self):
         return self.ctl("show", "connections")

@@ -59,6 +59,18 @@ static void idle__is_since_the_latest_packet(void **state)
 	assert_int_equal(idle_of(5, 7, 7), 0);
 }
 
+static void expected__is_what_has_been_sent_on_in_its_own_numbers(void **state)
+{
+	const struct sl_flow flows[2] = {
+	    [SL_TO_ENDPOINT] = {.end_seq = 1000, .seq_delta = 5},
+	    [SL_TO_CLIENT] = {.end_seq = UINT32_MAX, .seq_delta = 11},
+	};
+
+	/* The endpoint is who sends to the client. */
+	assert_int_equal(flow_pair_expected(flows, SL_TO_CLIENT), 1005);
+	assert_int_equal(flow_pair_expected(flows, SL_TO_ENDPOINT), 10); /* modulo 2^32 */
+}
+
 static void frames__are_of_all_kinds(void **state)
 {
 	const struct sl_flow flow = {.frames = {1, 20, 300, UINT32_MAX}};
@@ -72,6 +84,7 @@ int main(void)
 	    cmocka_unit_test(end__is_both_fins_acknowledged),
 	    cmocka_unit_test(end__is_one_rst),
 	    cmocka_unit_test(idle__is_since_the_latest_packet),
+	    cmocka_unit_test(expected__is_what_has_been_sent_on_in_its_own_numbers),
 	    cmocka_unit_test(frames__are_of_all_kinds),
 	};
 
