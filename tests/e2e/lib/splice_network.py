@@ -90,6 +90,7 @@ route r {{ proxy = c  {route} }}
         self.control.unlink(missing_ok=True)
         self.daemon = self.start(env.BUILD / "sluiced", "-c", self.config, nofile=nofile)
         env.until(self._answers, "the control socket")
+        self.ctl("status")  # answered when everything has been opened
         self.pid = self._find_daemon()
 
     def _answers(self):
