@@ -29,7 +29,7 @@ B := build/tsan
 SAN_FLAGS := -fsanitize=thread -fno-omit-frame-pointer
 endif
 
-PKGS := libbpf libcares jansson libconfuse libcrypto libpcre2-8 libmicrohttpd
+PKGS := libbpf libcares jansson libconfuse libcrypto libpcre2-8 libmicrohttpd libseccomp libcap-ng
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev
 
@@ -303,7 +303,17 @@ MAN_INSTALLED = $(MAN_PAGES) $(B)/man/sluice.conf.5
 
 COMPLETION_DIR := $(PREFIX)/share/bash-completion/completions
 
-install: build $(B)/man/sluice.conf.5 ## copy binaries, manual pages, completion, examples below $(DESTDIR)$(PREFIX)
+# Units name the programs by the place where they are installed.
+UNITS = $(patsubst packaging/systemd/%.in,$(B)/systemd/%,$(wildcard packaging/systemd/*.in))
+UNIT_DIR := $(PREFIX)/lib/systemd/system
+SYSUSERS = $(wildcard packaging/sysusers.d/*)
+SYSUSERS_DIR := $(PREFIX)/lib/sysusers.d
+
+$(B)/systemd/%: packaging/systemd/%.in always
+	@mkdir -p $(@D)
+	$(Q)sed -e 's|@SBINDIR@|$(PREFIX)/sbin|' -e 's|@BINDIR@|$(PREFIX)/bin|' $< >$@
+
+install: build $(B)/man/sluice.conf.5 $(UNITS) ## copy binaries, manual pages, units, examples below $(DESTDIR)$(PREFIX)
 	$(Q)set -e; \
 	put() { mode=$$1 to=$(DESTDIR)$$2; shift 2; \
 		for file; do install -D -m $$mode "$$file" "$$to/$${file##*/}"; done; }; \
@@ -311,6 +321,8 @@ install: build $(B)/man/sluice.conf.5 ## copy binaries, manual pages, completion
 	put 755 $(PREFIX)/bin $(BIN); \
 	put 644 $(DOC_DIR)/examples $(EXAMPLES); \
 	put 644 $(COMPLETION_DIR) $(COMPLETIONS); \
+	put 644 $(UNIT_DIR) $(UNITS); \
+	put 644 $(SYSUSERS_DIR) $(SYSUSERS); \
 	for page in $(MAN_INSTALLED); do put 644 $(PREFIX)/share/man/man$${page##*.} $$page; done
 
 uninstall: ## remove what install copied
@@ -319,6 +331,8 @@ uninstall: ## remove what install copied
 	drop $(PREFIX)/sbin $(SBIN); \
 	drop $(PREFIX)/bin $(BIN); \
 	drop $(COMPLETION_DIR) $(COMPLETIONS); \
+	drop $(UNIT_DIR) $(UNITS); \
+	drop $(SYSUSERS_DIR) $(SYSUSERS); \
 	for page in $(MAN_INSTALLED); do drop $(PREFIX)/share/man/man$${page##*.} $$page; done; \
 	rm -rf $(DESTDIR)$(DOC_DIR)
 
