@@ -196,6 +196,10 @@ struct config {
 		uint32_t count; /* 0 = auto: one for each CPU that the process may use */
 	} worker;
 	struct {
+		char *user;  /* to become, name or number; NULL = stay */
+		char *group; /* likewise; NULL = the user's */
+	} process;
+	struct {
 		char *control; /* path of the control socket; NULL = the default (control_path.h) */
 		struct address *addresses; /* of the HTTP listener; none = off */
 		size_t n_addresses;

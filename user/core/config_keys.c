@@ -86,6 +86,35 @@ static const struct config_key worker_keys[] = {
     },
 };
 
+static const struct config_key process_keys[] = {
+    {
+	.name = "user",
+	.type = CONFIG_TEXT,
+	.example = "\"sluice\"",
+	.min = 1,
+	.max = 63,
+	.is_valid = config_is_name,
+	.expected = "a name or number of [A-Za-z0-9_.-]",
+	FIELD(struct config, process.user),
+	.help = "User, by name or number, that the process becomes when it is started as root, "
+		"before it opens anything. It keeps CAP_NET_ADMIN, for packet splice, and "
+		"CAP_NET_BIND_SERVICE, for ports below 1024. By default it stays who it is.",
+    },
+    {
+	.name = "group",
+	.type = CONFIG_TEXT,
+	.example = "\"sluice\"",
+	.min = 1,
+	.max = 63,
+	.is_valid = config_is_name,
+	.expected = "a name or number of [A-Za-z0-9_.-]",
+	FIELD(struct config, process.group),
+	.help =
+	    "Group, by name or number, to go with user, and not without it: the one that sluice-loader gave the "
+	    "pins to, unless the user is a member of it. By default the user's own.",
+    },
+};
+
 static const struct config_key admin_keys[] = {
     {
 	.name = "control",
@@ -962,6 +991,7 @@ static const struct config_key respond_keys[] = {
 enum {
 	SECTION_FILE,
 	SECTION_WORKER,
+	SECTION_PROCESS,
 	SECTION_ADMIN,
 	SECTION_KERNEL,
 	SECTION_LOG,
@@ -989,6 +1019,13 @@ const struct config_section config_sections[N_SECTIONS] = {
 	    .parent = &config_sections[SECTION_FILE],
 	    KEYS(worker_keys),
 	    .help = "The threads that serve connections.",
+	},
+    [SECTION_PROCESS] =
+	{
+	    .name = "process",
+	    .parent = &config_sections[SECTION_FILE],
+	    KEYS(process_keys),
+	    .help = "Who the process is.",
 	},
     [SECTION_ADMIN] =
 	{

@@ -2,6 +2,7 @@
 #include "core/splice.h"
 
 #include "base/clock.h"
+#include "kern/tcp_capture.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +12,17 @@ static void fail(struct splice *splice, enum sluice_reason reason, const char *w
 {
 	splice->why.reason = reason;
 	snprintf(splice->why.text, sizeof(splice->why.text), "%s", what);
+}
+
+static int check_repair(struct splice *splice)
+{
+	int error = tcp_capture_check();
+
+	if (error < 0)
+		fail(splice, SLUICE_REASON_KERNEL,
+		     error == -EPERM ? "TCP_REPAIR is refused: CAP_NET_ADMIN is missing"
+				     : strerror(-error));
+	return error;
 }
 
 /* Two would take each other's connections for left ones, and each other's events. The kernel drops
@@ -46,7 +58,7 @@ void splice_open(const struct config *config, struct splice *ret_splice)
 	}
 	if (bpf_pins_open(config->kernel.pins, &ret_splice->pins, &ret_splice->why) < 0)
 		return;
-	if (lock_pins(ret_splice, config->kernel.pins) < 0) {
+	if (check_repair(ret_splice) < 0 || lock_pins(ret_splice, config->kernel.pins) < 0) {
 		bpf_pins_close(&ret_splice->pins);
 		return;
 	}

@@ -6,6 +6,7 @@
 
 #include <bpf/bpf.h>
 #include <stdio.h>
+#include <sys/utsname.h>
 
 #define PINS 10
 
@@ -58,6 +59,38 @@ static int fail_open(struct bpf_pins_error *error, int code, const char *dir, co
 	return fail(error, SLUICE_REASON_NOT_LOADED, code, dir, what);
 }
 
+/* ---- the kernel ---------------------------------------------------------------------------- */
+
+/* Since then it has all that the programs are made of; bpf_loop() is from 5.17, what lets a daemon
+ * without rights run a program from 5.19. sluice-loader check tells more, and tries it out. */
+#define KERNEL_MAJOR 6u
+#define KERNEL_MINOR 1u
+
+static bool is_kernel_too_old(const char *release)
+{
+	char *rest;
+	unsigned long major = strtoul(release, &rest, 10), minor;
+
+	if (rest == release || *rest != '.')
+		return false; /* who knows */
+	minor = strtoul(rest + 1, NULL, 10);
+	return major < KERNEL_MAJOR || (major == KERNEL_MAJOR && minor < KERNEL_MINOR);
+}
+
+static int fail_not_loaded(struct bpf_pins_error *error, const char *dir)
+{
+	struct utsname name;
+	char what[160];
+
+	if (uname(&name) < 0 || !is_kernel_too_old(name.release))
+		return fail(error, SLUICE_REASON_NOT_LOADED, -ENOENT, dir,
+			    "nothing is loaded there (sluice-loader load)");
+	snprintf(what, sizeof(what),
+		 "nothing is loaded there: Linux %.32s is too old, %u.%u is not", name.release,
+		 KERNEL_MAJOR, KERNEL_MINOR);
+	return fail(error, SLUICE_REASON_KERNEL, -ENOENT, dir, what);
+}
+
 /* ---- the version --------------------------------------------------------------------------- */
 
 /* @fd: of the map, or why there is none */
@@ -69,8 +102,7 @@ static int check_abi(const char *dir, int fd, struct bpf_pins_error *error)
 	int code;
 
 	if (fd == -ENOENT)
-		return fail(error, SLUICE_REASON_NOT_LOADED, -ENOENT, dir,
-			    "nothing is loaded there (sluice-loader load)");
+		return fail_not_loaded(error, dir);
 	if (fd < 0)
 		return fail_open(error, fd, dir, SL_MAP_ABI);
 	code = bpf_map_lookup_elem(fd, &first, &abi);

@@ -22,7 +22,7 @@ struct bpf_pins {
 
 /* Why there are none to work with: one line, for people. */
 struct bpf_pins_error {
-	enum sluice_reason reason; /* NOT_LOADED, or KERNEL: pins that cannot be used */
+	enum sluice_reason reason; /* NOT_LOADED, or KERNEL: it is too old, or does not let us */
 	char text[256];
 };
 

@@ -103,6 +103,13 @@ static int read_all(int fd, struct tcp_capture *capture)
 	return error;
 }
 
+int tcp_capture_check(void)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+}
+
 int tcp_capture_begin(int fd, bool *ret_was_reusable, struct tcp_capture *ret_capture)
 {
 	struct tcp_capture capture = {0};

@@ -40,6 +40,9 @@ static inline bool tcp_backlog_is_empty(const struct tcp_backlog *backlog)
 	return backlog->unread == 0 && backlog->unacked == 0;
 }
 
+/** tcp_capture_check() - Return: 0 if this process may; -EPERM without CAP_NET_ADMIN, or another
+ *  -errno of a socket */
+int tcp_capture_check(void);
 /**
  * tcp_capture_begin() - enter repair and read
  * @ret_was_reusable: SO_REUSEADDR, which repair loses; for tcp_capture_end()

@@ -42,22 +42,26 @@ class Network:
         self.server = None
         self.daemon = None
         self.pid = None  # the daemon's
+        self.starter, self.options = (), ()
 
     def begin(self, *, route="", kernel="", more="", hooks=("gc", "gb"),
               flows=4096, endpoint=None, far_addresses=(1, 1), sysctls=(), server=(),
-              nofile=None, load=()):
+              nofile=None, load=(), group=0, starter=(), options=()):
         """
         @endpoint: an address of the gateway's own host to run it on
         @far_addresses: how many the client and the endpoint have
         @sysctls: (namespace, name, value); the gateway's is ""
         @load: more options of sluice-loader load
         @nofile: the daemon's limit of descriptors
+        @group: that may use the pins
+        @starter, @options: words before the daemon's name, and behind
         """
+        self.starter, self.options = starter, options
         self._wire(far_addresses)
         for where, name, value in sysctls:
             self.sysctl(where, name, value)
         if hooks is not None:
-            self.box.loader("load", "--flows", flows, "--group", "0", *load)
+            self.box.loader("load", "--flows", flows, "--group", group, *load)
             self.box.loader("attach", *hooks)
         endpoints = [endpoint] if endpoint else self._endpoints(far_addresses[1])
         self._start_server(endpoint is None, endpoints, server)
@@ -88,7 +92,8 @@ route r {{ proxy = c  {route} }}
 
     def start_daemon(self, nofile=None):
         self.control.unlink(missing_ok=True)
-        self.daemon = self.start(env.BUILD / "sluiced", "-c", self.config, nofile=nofile)
+        self.daemon = self.start(*self.starter, env.BUILD / "sluiced", "-c", self.config,
+                                 *self.options, nofile=nofile)
         env.until(self._answers, "the control socket")
         self.ctl("status")  # answered when everything has been opened
         self.pid = self._find_daemon()

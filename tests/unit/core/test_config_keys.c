@@ -14,6 +14,7 @@ static const struct {
 } frames[] = {
     {"worker", LISTENER "worker { %s }"},
     {"kernel", LISTENER "kernel { %s }"},
+    {"process", LISTENER "process { %s }"},
     {"admin", LISTENER "admin { %s }"},
     {"log", LISTENER "log { %s }"},
     {"limits", LISTENER "limits { %s }"},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sluiced: the command line of the daemon. */
 #include "app/sluiced/gateway.h"
+#include "app/sluiced/rights.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "core/config.h"
@@ -15,11 +16,13 @@ enum {
 };
 
 static const char usage_text[] =
-    "usage: sluiced [-c FILE] [-t]\n"
+    "usage: sluiced [-c FILE] [-t] [--user USER [--group GROUP]]\n"
     "       sluiced --dump-defaults | --version | --help\n"
     "\n"
     "  -c, --config FILE   configuration (without it: an echo endpoint on port 8080)\n"
     "  -t, --test          check the configuration and exit\n"
+    "      --user USER     started as root, become this one (instead of process.user)\n"
+    "      --group GROUP   with this group\n"
     "      --dump-defaults print every key with its default, range and meaning\n"
     "      --dump-man      print the same list as a part of sluice.conf(5)\n"
     "      --version       print version and commit\n"
@@ -31,12 +34,16 @@ static const char usage_text[] =
 enum {
 	OPT_DUMP_DEFAULTS = 256,
 	OPT_DUMP_MAN,
+	OPT_GROUP,
+	OPT_USER,
 	OPT_VERSION,
 };
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
     {"test", no_argument, NULL, 't'},
+    {"user", required_argument, NULL, OPT_USER},
+    {"group", required_argument, NULL, OPT_GROUP},
     {"dump-defaults", no_argument, NULL, OPT_DUMP_DEFAULTS},
     {"dump-man", no_argument, NULL, OPT_DUMP_MAN},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -46,6 +53,7 @@ static const struct option options[] = {
 
 struct command_line {
 	const char *file; /* NULL = embedded */
+	struct rights_wish wish;
 	bool is_test;
 };
 
@@ -61,6 +69,12 @@ static int parse_command_line(int argc, char **argv, struct command_line *ret)
 			break;
 		case 't':
 			ret->is_test = true;
+			break;
+		case OPT_USER:
+			ret->wish.user = optarg;
+			break;
+		case OPT_GROUP:
+			ret->wish.group = optarg;
 			break;
 		case OPT_DUMP_DEFAULTS:
 			config_dump_defaults(stdout);
@@ -78,6 +92,10 @@ static int parse_command_line(int argc, char **argv, struct command_line *ret)
 			fputs("sluiced: see sluiced --help\n", stderr);
 			return EXIT_USAGE;
 		}
+	}
+	if (ret->wish.group && !ret->wish.user) {
+		fputs("sluiced: --group wants --user; see sluiced --help\n", stderr);
+		return EXIT_USAGE;
 	}
 	if (optind < argc) {
 		fprintf(stderr, "sluiced: unexpected argument \"%s\"; see sluiced --help\n",
@@ -116,5 +134,9 @@ int main(int argc, char **argv)
 				       .format = config->log.format,
 				       .fd = STDERR_FILENO,
 				       .rate_per_s = config->log.rate_per_s});
+	if (!line.wish.user)
+		line.wish = (struct rights_wish){config->process.user, config->process.group};
+	if (rights_settle(&line.wish, config, line.file ? path : NULL) < 0)
+		return EXIT_REFUSED;
 	return gateway_run(config, line.file ? path : NULL) < 0 ? EXIT_REFUSED : EXIT_SUCCESS;
 }
