@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each path through the kernel for a moment: what a kernel has to do for it, and no corner of it."""
 
+import json
+import signal
+
 import pytest
 
 from lib import env
 from lib.splice_network import result_of
 
 
+def received(network, interface):
+    """Bytes that came in by an interface of the gateway."""
+    (link,) = json.loads(network.inside("", "ip", "-j", "-s", "link", "show", interface).stdout)
+    return link["stats64"]["rx"]["bytes"]
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_splice(splice_network, version):
     """Out of the daemon, under other programs in the same hooks, and on without a daemon."""
     network = splice_network(version)
-    client = network.client("-c", 4, "-d", 6 if env.IN_VM else 3, "-s", "64-20000", "--verify")
+    client = network.client("-c", 4, "-d", 600, "-s", "64-20000", "--verify")
     network.wait_spliced(4)
     network.box.loader("replace")
     assert network.paths() == [("splice", "none")] * 4
     network.kill_daemon()
+    before = received(network, "gc")
+    env.until(lambda: received(network, "gc") > before + 200_000, "traffic without a daemon")
+    client.send_signal(signal.SIGINT)
     result = result_of(client)
     assert result["opened"] == 4 and result["messages"] > 4

@@ -67,8 +67,9 @@ def test_a_client_that_comes_again_from_its_port_meets_the_gateway(splice_networ
     network = splice_network()
     network.box.run("ip", "netns", "exec", "c", "sh", "-c",
                     "echo 20000 20031 >/proc/sys/net/ipv4/ip_local_port_range")
-    client = network.client("-c", 4, "-d", 16 if env.IN_VM else 4, "--messages-per-conn", "200",
-                            "--churn", "--verify")
+    each = 50 if env.IN_VM else 200
+    client = network.client("-c", 4, "-n", 100 * each, "--messages-per-conn", each, "--churn",
+                            "--verify")
     opened = result_of(client)["opened"]
     assert opened > 64
     network.wait_none()
