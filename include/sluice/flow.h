@@ -149,7 +149,7 @@ struct sl_flow {
 	__u8 flags;        /* SL_F_ */
 	__u8 direction;    /* enum sl_direction; by the daemon at insertion */
 	__u8 class_;       /* index of its class; by the daemon at any time */
-	__u32 epoch;       /* sl_ids.epoch of the daemon that inserted or adopted it */
+	__u32 epoch;       /* sl_ids.epoch of the daemon that inserted it */
 	__u64 conn_id;     /* by the daemon at insertion */
 
 	/* figures: by the hook, in ACTIVE and CLOSED */

@@ -28,7 +28,8 @@ static const char usage_text[] =
     "      --version       print version and commit\n"
     "  -h, --help          print this\n"
     "\n"
-    "Stops on SIGTERM or SIGINT: closes connections with 1001, within hard_stop_after.\n"
+    "Stops on SIGTERM or SIGINT: closes connections with 1001, within hard_stop_after,\n"
+    "and leaves spliced ones to the next daemon.\n"
     "See sluiced(8), sluice.conf(5), sluicectl(1).\n";
 
 enum {
