@@ -295,6 +295,18 @@ SL_INLINE int sl_rst_is_exact(__u32 seq, __u32 end_seq, const struct sl_flow *ot
 	return seq == end_seq || seq == SL_READ(other->ack) + other->ack_delta;
 }
 
+/*
+ * RFC 5961 s3.2: in the window, but not there. Its receiver may expect it all the same by now: a
+ * reset can overtake the last bytes of its sender, and what a receiver has acknowledged can be
+ * news to the hook.
+ */
+SL_INLINE int sl_rst_is_near(__u32 seq, const struct sl_flow *other)
+{
+	__u32 acked = SL_READ(other->ack) + other->ack_delta;
+
+	return seq - acked <= sl_window_end(other) - acked;
+}
+
 /* The end of a stream is where nothing has passed behind it. @end_seq: before this segment */
 SL_INLINE int sl_fin_is_last(const struct sl_segment *segment, __u32 end_seq)
 {

@@ -267,6 +267,8 @@ static __always_inline void see_rst(struct sl_flow *flow, struct sl_flow *other,
 				    const struct sl_segment *segment, __u32 end_seq, __u64 now_ns)
 {
 	if (!sl_rst_is_exact(segment->seq, end_seq, other)) {
+		if (sl_rst_is_near(segment->seq, other))
+			flow->flags |= SL_F_RST_NEAR;
 		sl_count(SL_STAT_RST_IGNORED);
 		return;
 	}
@@ -284,6 +286,8 @@ static __always_inline void see_fin(struct sl_flow *flow, struct sl_flow *other,
 		sl_count(SL_STAT_FIN_IGNORED);
 		return;
 	}
+	if (!(flow->marks & SL_M_PEER_FIN))
+		flow->flags |= SL_F_FIN_FIRST;
 	sl_mark(flow, SL_M_FIN);
 	other->peer_fin_end = segment->end + flow->seq_delta;
 	sl_mark(other, SL_M_PEER_FIN);
@@ -402,11 +406,14 @@ static __always_inline int is_believed_learning(const struct sl_packet *p,
 	       !sl_after(p->segment.end, end_seq + SL_WINDOW_MAX);
 }
 
-/* RFC 9293 s3.10.7.4: of a connection that stands there is no segment without ACK. */
+/*
+ * RFC 9293 s3.10.7.4: of a connection that stands there is no segment without ACK. A RST ends the
+ * stream and is not a part of it: overtaking the last bytes, it would pass for their end.
+ */
 static __always_inline int is_believed(const struct sl_packet *p, struct sl_flow *flow,
 				       const struct sight *sight)
 {
-	if (!sight->is_right || !(p->segment.flags & SL_S_ACK))
+	if (!sight->is_right || (p->segment.flags & (SL_S_ACK | SL_S_RST)) != SL_S_ACK)
 		return 0;
 	return sight->is_judged_spliced ? is_believed_spliced(p, flow, sight->end_seq)
 					: is_believed_learning(p, flow, sight->end_seq);

@@ -27,7 +27,8 @@
  *    stands in its place. A hook publishes end_seq and reads the state behind that (also in
  *    ACTIVE). sl_activate and sl_hold set HOLD by an exchange and read end_seq behind that. So
  *    either the hook sees HOLD, or they see its packet (Dekker). Packets with a wrong checksum,
- *    outside of the window, or of those that ACTIVE drops for what they are, do not move end_seq.
+ *    outside of the window, or of those that ACTIVE drops for what they are, do not move end_seq;
+ *    nor does a RST, which is not a part of the stream.
  *
  * 2. Both directions change as one. The word that decides is the state of SL_TO_ENDPOINT; that of
  *    SL_TO_CLIENT follows. To enter HOLD: SL_TO_ENDPOINT first, then SL_TO_CLIENT, both with the
@@ -97,6 +98,10 @@ struct sl_peer {
 #define SL_F_STRIP_SACK 0x08u /* only this leg has SACK: replace by NOP */
 #define SL_F_CLEAR_ECN  0x10u /* the legs do not agree on ECN: clear its bits in IP and TCP */
 #define SL_F_TO_LOCAL   0x20u /* the far end is on this host: redirect into oif's ingress */
+
+/* likewise, but set by the hook in ACTIVE, and never cleared */
+#define SL_F_FIN_FIRST 0x40u /* its FIN was the first one of the two */
+#define SL_F_RST_NEAR  0x80u /* a RST has passed in the window, but not at the exact sequence */
 
 /* sl_flow.marks, set by the hook, never cleared */
 #define SL_M_SEEN      0x01u /* a packet was recorded: end_seq, ack and window mean something */

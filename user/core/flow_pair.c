@@ -4,13 +4,33 @@
 #include "base/clock.h"
 #include "proto/errors.h"
 
-int flow_pair_end(const struct sl_flow flows[2])
+#define ABANDONED_MS 10000
+
+/* All that has passed in this direction is acknowledged by the other one. */
+static bool is_acked(const struct sl_flow *flow, const struct sl_flow *other)
+{
+	return other->ack + other->ack_delta == flow->end_seq;
+}
+
+/* A reset that the hook could not believe, and nobody who is alive would be silent since then: he
+ * would send again what is not acknowledged. So it was true, and took both ends with it. */
+static bool is_abandoned(const struct sl_flow flows[2], uint64_t now_ns)
+{
+	bool is_near = (flows[0].flags | flows[1].flags) & SL_F_RST_NEAR;
+
+	return is_near && flow_pair_idle_ms(flows, now_ns) >= ABANDONED_MS &&
+	       !(is_acked(&flows[0], &flows[1]) && is_acked(&flows[1], &flows[0]));
+}
+
+int flow_pair_end(const struct sl_flow flows[2], uint64_t now_ns)
 {
 	uint8_t both = flows[0].marks & flows[1].marks, either = flows[0].marks | flows[1].marks;
 
 	if (either & SL_M_RST)
 		return EEND_RESET;
-	return both & SL_M_FIN_ACKED ? EEND_EOF : 0;
+	if (both & SL_M_FIN_ACKED)
+		return EEND_EOF;
+	return is_abandoned(flows, now_ns) ? EEND_RESET : 0;
 }
 
 uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns)

@@ -7,10 +7,11 @@
 /**
  * flow_pair_end() - how a spliced connection has ended
  *
- * Return: EEND_RESET: an RST has passed that its receiver believed; EEND_EOF: both sides' FINs
- * have passed and are acknowledged, and with them every byte; 0: it lives.
+ * Return: EEND_RESET: an RST has passed that its receiver believed, or one that it may have
+ * believed and then nothing for 10 s, although something is not acknowledged; EEND_EOF: both sides'
+ * FINs have passed and are acknowledged, and with them every byte; 0: it lives.
  */
-int flow_pair_end(const struct sl_flow flows[2]);
+int flow_pair_end(const struct sl_flow flows[2], uint64_t now_ns);
 /** flow_pair_idle_ms() - since the latest packet in either direction, also of one without payload
  */
 uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns);

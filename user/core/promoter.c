@@ -16,6 +16,7 @@
 
 static void release(struct promoter *promoter, struct promotion *p)
 {
+	timer_disarm(&p->timer);
 	for (size_t i = 0; i < 2; i++)
 		promotion_entries_remove(p, i);
 	/* The port has been out of use as long as its entries were. */
@@ -129,8 +130,12 @@ void promoter_free(struct promoter *promoter)
 	work_item_cancel(&promoter->worker->work, &promoter->sweep);
 	ev_timer_stop(promoter->worker->loop, &promoter->sweep_again);
 	ev_timer_stop(promoter->worker->loop, &promoter->reap);
-	list_for_each_safe (node, &promoter->retired)
-		free(list_entry(node, struct promotion, node));
+	list_for_each_safe (node, &promoter->retired) {
+		struct promotion *p = list_entry(node, struct promotion, node);
+
+		timer_disarm(&p->timer);
+		free(p);
+	}
 	route_lookup_close(&promoter->routes);
 	name_cache_done(&promoter->names);
 	free(promoter);

@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 
 #define FIRST_TRY_MS 2
+#define FAREWELL_MS  2000 /* of the client's entry, behind the end */
 
 struct leg *promotion_leg_of(struct connection *c, size_t direction)
 {
@@ -250,6 +251,21 @@ void promotion_on_relayed(struct connection *c, struct leg *to)
 	try_it(p);
 }
 
+/*
+ * The client may come again from the same port, and must not find the old way to the endpoint (the
+ * hook drops its SYN): so its entry goes at once, unless it was the first to close. Then its own
+ * kernel keeps the port, and the endpoint may need an answer of it: to its FIN, or to the challenge
+ * that a reset gets that came out of order (RFC 5961 s3.2). An endpoint that a reset has not
+ * reached even so finds no entry of its own either: the next that it sends is answered by our
+ * kernel's RST.
+ */
+static void take_leave(struct promotion *p)
+{
+	promotion_entries_remove(p, SL_TO_ENDPOINT);
+	if (p->was_reset)
+		promotion_entries_remove(p, SL_TO_CLIENT);
+}
+
 static void timer_cb(struct timer *timer)
 {
 	struct promotion *p = container_of(timer, struct promotion, timer);
@@ -261,6 +277,9 @@ static void timer_cb(struct timer *timer)
 		break;
 	case PROMOTION_LINGERING:
 		spliced_end_lingering(p);
+		break;
+	case PROMOTION_RETIRED:
+		take_leave(p);
 		break;
 	default:
 		break;
@@ -320,12 +339,12 @@ void promotion_end(struct connection *c)
 	p->c = NULL;
 	/* Any other end of a spliced connection is our decision: nothing more may pass. */
 	if (p->is_over) {
-		/* The client may come again from the same port, and must not find the old way to
-		 * the endpoint: its own entry goes at once. A late packet of its last connection
-		 * is answered by an RST, which says what it knows. */
-		promotion_entries_remove(p, SL_TO_ENDPOINT);
 		p->state = PROMOTION_RETIRED;
 		promoter_retire(p->promoter, p);
+		if (p->was_reset || p->was_client_first)
+			timer_arm(&p->timer, FAREWELL_MS);
+		else
+			take_leave(p);
 		return;
 	}
 	promotion_entries_remove(p, SL_TO_ENDPOINT);

@@ -72,10 +72,11 @@ struct promotion {
 		uint32_t snd_nxt, rcv_nxt;
 	} last[2];
 	bool has_last;
-	uint8_t state;   /* enum promotion_state */
-	bool has_port;   /* of @source, taken from the pool */
-	bool has_record; /* in `conns` */
-	bool is_over;    /* the kernel has seen its end */
+	uint8_t state;                    /* enum promotion_state */
+	bool has_port;                    /* of @source, taken from the pool */
+	bool has_record;                  /* in `conns` */
+	bool is_over;                     /* the kernel has seen its end */
+	bool was_reset, was_client_first; /* if it is over: by a RST; the client's FIN came first */
 };
 
 /**

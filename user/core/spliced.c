@@ -101,9 +101,11 @@ void spliced_check(struct connection *c)
 		connection_end(c, EGW_INTERNAL);
 		return;
 	}
-	end = flow_pair_end(flows);
+	end = flow_pair_end(flows, clock_monotonic_ns());
 	if (end) {
 		c->promotion->is_over = true;
+		c->promotion->was_reset = end == EEND_RESET;
+		c->promotion->was_client_first = flows[SL_TO_ENDPOINT].flags & SL_F_FIN_FIRST;
 		connection_end(c, end);
 	}
 }

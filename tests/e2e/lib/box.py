@@ -5,12 +5,17 @@ nobody else sees. When the process that holds them ends, whatever was pinned, at
 in there ends with it; so a test that fails leaves nothing behind either.
 """
 
+import contextlib
+import ctypes
 import json
 import os
 import subprocess
 
 from lib import env, process
 from lib.daemon import SANITIZER_ENV
+
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 
 BPFFS = "/sys/fs/bpf"
 LOADER = env.BUILD / "sluice-loader"
@@ -28,6 +33,11 @@ def missing():
         return "needs root"
     trial = subprocess.run(["unshare", "-mn", "true"], capture_output=True, check=False)
     return None if trial.returncode == 0 else "no new namespaces here"
+
+
+def _set_network(namespace):
+    if _libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Box:
@@ -63,6 +73,18 @@ class Box:
         self._n += 1
         name = f"in-box-{self._n}"
         return process.Process(self.argv(*argv), self.directory, name, nofile=nofile)
+
+    @contextlib.contextmanager
+    def thread_in(self, name):
+        """Meanwhile this thread is in the network namespace @name: its new sockets stay there."""
+        with open("/proc/thread-self/ns/net", "rb") as home, open(
+            f"/proc/{self._holder.pid}/root/run/netns/{name}", "rb"
+        ) as there:
+            _set_network(there)
+            try:
+                yield
+            finally:
+                _set_network(home)
 
     def loader(self, *argv, check=True):
         """sluice-loader, in here."""

@@ -52,6 +52,7 @@ class Network:
         @far_addresses: how many the client and the endpoint have
         @sysctls: (namespace, name, value); the gateway's is ""
         @load: more options of sluice-loader load
+        @server: options of the endpoint; None for no endpoint but one of the test's own
         @nofile: the daemon's limit of descriptors
         @group: that may use the pins
         @starter, @options: words before the daemon's name, and behind
@@ -64,7 +65,8 @@ class Network:
             self.box.loader("load", "--flows", flows, "--group", group, *load)
             self.box.loader("attach", *hooks)
         endpoints = [endpoint] if endpoint else self._endpoints(far_addresses[1])
-        self._start_server(endpoint is None, endpoints, server)
+        if server is not None:
+            self._start_server(endpoint is None, endpoints, server)
         members = "\n".join(f'  endpoint e{i} {{ address = "{address}" }}'
                             for i, address in enumerate(endpoints))
         self.config.write_text(f"""
@@ -178,8 +180,8 @@ route r {{ proxy = c  {route} }}
     def wait_spliced(self, n):
         env.until(lambda: self.paths() == [("splice", "none")] * n, f"{n} spliced connections")
 
-    def wait_none(self):
-        env.until(lambda: not self.connections(), "the end of all connections")
+    def wait_none(self, patience_s=env.PATIENCE_S):
+        env.until(lambda: not self.connections(), "the end of all connections", patience_s)
 
     def lines(self, n):
         """The access log, once it has so many lines."""

@@ -134,6 +134,19 @@ static void rst__counts_at_the_exact_number_only(void **state)
 				 seq == 1500 || seq == 1300);
 }
 
+static void rst__is_near_in_the_window(void **state)
+{
+	struct sl_flow flow, other;
+
+	make_pair(&flow, &other);
+	for (uint32_t seq = 900; seq < 3000; seq++)
+		assert_int_equal(sl_rst_is_near(seq, &other), seq >= 1300 && seq <= 1300 + 640);
+	other.ack_delta = -5400u; /* from 2^32 - 100 on */
+	assert_true(sl_rst_is_near(0xffffff9c, &other));
+	assert_true(sl_rst_is_near(540, &other));
+	assert_false(sl_rst_is_near(541, &other));
+}
+
 static void fin__counts_at_the_end_only(void **state)
 {
 	for (uint32_t seq = 900; seq < 2000; seq++) {
@@ -618,6 +631,7 @@ int main(void)
 	    cmocka_unit_test(payload__is_counted_once),
 	    cmocka_unit_test(window_end__is_what_the_other_side_announced),
 	    cmocka_unit_test(rst__counts_at_the_exact_number_only),
+	    cmocka_unit_test(rst__is_near_in_the_window),
 	    cmocka_unit_test(fin__counts_at_the_end_only),
 	    cmocka_unit_test(edge__is_met_by_what_continues_or_touches_the_end),
 	    cmocka_unit_test(segment__has_to_fit_in_the_window),

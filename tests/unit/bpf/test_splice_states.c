@@ -228,6 +228,27 @@ static void rst__closes_at_the_exact_number_only(void **state)
 	}
 }
 
+/* It has overtaken the last bytes: these come as news, and it is remembered that it was there. */
+static void rst__in_the_window_moves_nothing(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct pair pair;
+
+	for (uint32_t seq = 999; seq <= 1601; seq += 301) {
+		bool is_near = seq == 1300; /* of 1000 to 1600 */
+
+		put_pair(programs, &pair, SL_ACTIVE, 600);
+		pair.to_endpoint.flags = REF_RST | REF_ACK;
+		pair.to_endpoint.seq = seq;
+		pair.to_endpoint.payload_size = 0;
+		assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+		assert_int_equal(get(programs, &pair, 0).end_seq, 1000);
+		assert_int_equal(!!(get(programs, &pair, 0).flags & SL_F_RST_NEAR), is_near);
+		assert_false(get(programs, &pair, 1).flags & SL_F_RST_NEAR);
+		remove_pair(programs, &pair);
+	}
+}
+
 /* A RST that meets a HOLD on another CPU leaves its mark; the next packet finds the end. */
 static void rst__that_met_a_hold_closes_later(void **state)
 {
@@ -266,6 +287,7 @@ static void fins__close_when_both_are_acknowledged(void **state)
 	put_pair(programs, &pair, SL_ACTIVE, 600);
 	send_ack(programs, pair.to_endpoint, 1000, 5000, REF_FIN);
 	assert_true(get(programs, &pair, 0).marks & SL_M_FIN);
+	assert_true(get(programs, &pair, 0).flags & SL_F_FIN_FIRST);
 	assert_true(get(programs, &pair, 1).marks & SL_M_PEER_FIN);
 	assert_int_equal(splice_programs_events(programs), 1);
 	assert_int_equal(programs->got[0].type, SL_EVENT_FIN);
@@ -279,6 +301,7 @@ static void fins__close_when_both_are_acknowledged(void **state)
 
 	send_ack(programs, pair.to_client, 5000, 1001, REF_FIN);
 	send_ack(programs, pair.to_client, 5000, 1001, REF_FIN); /* sent again */
+	assert_false(get(programs, &pair, 1).flags & SL_F_FIN_FIRST);
 	assert_int_equal(get(programs, &pair, 1).state, SL_ACTIVE);
 	assert_int_equal(splice_programs_events(programs), 1);
 	send_ack(programs, pair.to_endpoint, 1001, 5001, 0);
@@ -381,6 +404,7 @@ int main(void)
 	    cmocka_unit_test(payload__is_counted_when_it_is_sent_on),
 	    cmocka_unit_test(spliced__drops_a_syn),
 	    cmocka_unit_test(rst__closes_at_the_exact_number_only),
+	    cmocka_unit_test(rst__in_the_window_moves_nothing),
 	    cmocka_unit_test(rst__that_met_a_hold_closes_later),
 	    cmocka_unit_test(fins__close_when_both_are_acknowledged),
 	    cmocka_unit_test(fin__outside_of_the_window_is_ignored),

@@ -12,10 +12,10 @@
 static int end_of(uint8_t to_endpoint, uint8_t to_client)
 {
 	const struct sl_flow flows[2] = {{.marks = to_endpoint}, {.marks = to_client}};
-	int end = flow_pair_end(flows);
+	int end = flow_pair_end(flows, 0);
 	const struct sl_flow turned[2] = {flows[1], flows[0]};
 
-	assert_int_equal(flow_pair_end(turned), end);
+	assert_int_equal(flow_pair_end(turned, 0), end);
 	return end;
 }
 
@@ -40,6 +40,27 @@ static void end__is_one_rst(void **state)
 	assert_int_equal(end_of(SL_M_RST, 0), EEND_RESET);
 	assert_int_equal(end_of(SL_M_RST, acked), EEND_RESET);
 	assert_int_equal(end_of(acked | SL_M_RST, acked), EEND_RESET);
+}
+
+/* What was sent from 1000 on, acknowledged by the other side up to @acked in its own numbers. */
+static int end_behind_near_reset(uint8_t flags, uint32_t end_seq, uint32_t acked, uint64_t now_ns)
+{
+	const struct sl_flow flows[2] = {
+	    {.end_seq = end_seq, .ack = 9000, .flags = flags, .last_ns = NS_PER_S},
+	    {.end_seq = 9000, .ack = acked, .ack_delta = -500u, .last_ns = 2 * NS_PER_S},
+	};
+
+	return flow_pair_end(flows, now_ns);
+}
+
+static void end__is_silence_behind_a_near_rst(void **state)
+{
+	const uint64_t silent = 12 * NS_PER_S;
+
+	assert_int_equal(end_behind_near_reset(SL_F_RST_NEAR, 1100, 1500, silent), EEND_RESET);
+	assert_int_equal(end_behind_near_reset(SL_F_RST_NEAR, 1100, 1500, silent - 1), 0);
+	assert_int_equal(end_behind_near_reset(SL_F_RST_NEAR, 1100, 1600, silent), 0);
+	assert_int_equal(end_behind_near_reset(0, 1100, 1500, silent), 0);
 }
 
 static uint64_t idle_of(uint64_t first_ns, uint64_t second_ns, uint64_t now_ns)
@@ -83,6 +104,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(end__is_both_fins_acknowledged),
 	    cmocka_unit_test(end__is_one_rst),
+	    cmocka_unit_test(end__is_silence_behind_a_near_rst),
 	    cmocka_unit_test(idle__is_since_the_latest_packet),
 	    cmocka_unit_test(expected__is_what_has_been_sent_on_in_its_own_numbers),
 	    cmocka_unit_test(frames__are_of_all_kinds),
