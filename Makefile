@@ -51,6 +51,8 @@ layer_lib = $(if $(call layer_srcs,$(1)),$(B)/lib/lib$(1).a)
 LIBS_L1 := $(call layer_lib,proto) $(call layer_lib,base)
 LIBS_L4 := $(call layer_lib,route) $(call layer_lib,core) $(call layer_lib,kern) $(LIBS_L1)
 
+TEST_BPF_OBJS := $(patsubst tests/bpf/%.bpf.c,build/tests/bpf/%.bpf.o,$(sort $(wildcard tests/bpf/*.bpf.c)))
+
 # ---- binaries: user/app/NAME/*.c -> build/NAME; tools/bench/NAME/*.c -> build/NAME ----------
 APPS := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard user/app/*/*.c)))))
 TOOLS := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard tools/bench/*/*.c)))))
@@ -75,7 +77,7 @@ FUZZ_BINS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(FUZZ_SRCS))
 
 .PHONY: all build
 all: build
-build: $(BINARIES) ## the binaries, in build/ (SAN=1: with ASan and UBSan, in build/san/)
+build: $(BINARIES) $(TEST_BPF_OBJS) ## the binaries, in build/ (SAN=1: with ASan and UBSan, in build/san/)
 
 $(B)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
@@ -119,6 +121,12 @@ build/bpf/%.bpf.o: bpf/%.bpf.c Makefile
 	$(call say,BPF,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF build/bpf/$*.d -c -o $@ $<
+
+# Those of tests: never installed.
+build/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c Makefile
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF build/tests/bpf/$*.d -c -o $@ $<
 
 build/bpf/%.skel.h: build/bpf/%.bpf.o
 	$(Q)bpftool gen skeleton $< name $* >$@.new

@@ -37,7 +37,8 @@ def test_an_endpoint_on_the_same_host(splice_network):
 
 def test_the_access_log_is_exact_to_the_byte(splice_network):
     network = splice_network()
-    client = network.client("-c", 4, "-n", "20000", "-s", "64")
+    client = network.client("-c", 4, "-n", "20000", "-s", "64",
+                            "--hold-after-open", "1")
     messages = result_of(client)["messages_total"]
     network.wait_none()
     rows = network.lines(4)

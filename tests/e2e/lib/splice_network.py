@@ -7,6 +7,7 @@ endpoint (b) have a network namespace each; the fixture splice_network makes suc
 import json
 import os
 import signal
+import struct
 import sys
 
 from lib import env
@@ -14,6 +15,7 @@ from lib.metrics import Metrics
 
 BENCH = env.BUILD / "sluice-bench"
 ADMIN = "127.0.0.1:9810"  # in a namespace of its own
+IMPAIR = env.ROOT / "build/tests/bpf/impair.bpf.o"
 CLIENTS = {4: "10.1.0.1:8080", 6: "[fd01::1]:8080"}
 
 # Bytes of a stream that are not payload: the header of a message of 64, and the Close frame.
@@ -147,6 +149,36 @@ route r {{ proxy = c  {route} }}
         path = "/proc/sys/" + name.replace(".", "/")
         self.inside(where, "sh", "-c", f"echo '{value}' >{path}")
 
+    def impair(self, drop=0, double=0, delay=0):
+        """From now on the network is as bad as that, on the far sides, both ways: percentages."""
+        where = "/sys/fs/bpf/impair"
+        if not self.box.exists(where):
+            self.box.run("mkdir", "-p", where)
+            self.box.run("bpftool", "prog", "loadall", IMPAIR, where, "pinmaps", where)
+            for name, interface in ("c", "c0"), ("b", "b0"):
+                # Not by `ip netns exec` or `tc -n`: they mount another /sys.
+                tc = ("nsenter", f"--net=/run/netns/{name}", "tc")
+                self.box.run(*tc, "qdisc", "add", "dev", interface, "clsact")
+                for side, program in ("ingress", "impair_in"), ("egress", "impair_out"):
+                    self.box.run(*tc, "filter", "add", "dev", interface, side, "bpf", "da",
+                                 "pinned", f"{where}/{program}")
+        rates = struct.pack("<3I4x3Q", *(int(rate * 10000) for rate in (drop, double, delay)),
+                            0, 0, 0)
+        self.box.run("bpftool", "map", "update", "pinned", f"{where}/harms", "key", *"0000",
+                     "value", *map(str, rates))
+
+    def unfinished(self):
+        """Sockets of the far ends that are not closed, nor only wait for old packets."""
+        return [line for name in "cb" for line in
+                self.inside(name, "ss", "-Htan", "exclude", "listening", "exclude", "time-wait")
+                .stdout.splitlines()]
+
+    def impaired(self):
+        """Packets that were (dropped, doubled, delayed) since."""
+        rows = json.loads(self.box.run("bpftool", "-j", "map", "dump", "pinned",
+                                       "/sys/fs/bpf/impair/harms").stdout)
+        return tuple(rows[0]["formatted"]["value"]["done"])
+
     def _find_daemon(self):
         """nsenter has become the daemon, or is its parent."""
         children = f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children"
@@ -215,3 +247,19 @@ def result_of(client, patience_s=6 * env.PATIENCE_S):
     result = json.loads(client.stdout())
     assert result["errors_total"] == 0, result
     return result
+
+
+def assert_counted(network, *results):
+    """All were spliced at once and for good, and both ends and the access log agree to the byte."""
+    n = sum(result["opened"] for result in results)
+    network.wait_none(6 * env.PATIENCE_S)
+    rows = network.lines(n)
+    assert len(rows) == n
+    assert {(row["path"], row["promotions"]) for row in rows} == {("splice", 1)}
+    server = network.stop_server()
+    assert server["aborted"] == 0 and server["connections"] == n
+    to_endpoint = sum(row["bytes_in"] for row in rows)
+    to_client = sum(row["bytes_out"] for row in rows)
+    assert to_endpoint == sum(r["stream_sent"] for r in results) == server["stream_received"]
+    assert to_client == sum(r["stream_received"] for r in results) == server["stream_sent"]
+    assert "came to a socket after" not in network.debug_log()
