@@ -544,6 +544,10 @@ def test_netns(loaded, kind):
     assert (row["here"], row["state"]) == (True, "attached")
     (outside,) = status(loaded)["hooks"]
     assert outside["here"] is False and outside["netns"] == row["netns"]
+    assert f"net:[{row['netns']}], not in this one" in loaded.loader("status").stdout
+    assert "not in this one" not in loaded.loader("status", "--netns", "inner").stdout
+    hidden = loaded.run("ip", "netns", "exec", "inner", boxes.LOADER, "status").stdout
+    assert "nothing is loaded" in hidden and "`ip netns exec` hides it" in hidden
     assert "another network namespace" in loaded.refused("attach", "lo")
     if kind == "clsact":  # its filters are only seen from inside
         for verb in ("replace", "unload", "detach --all"):

@@ -270,15 +270,18 @@ static void probe_ring_buffer(struct probe_result *ret)
 	set(ret, libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, NULL) == 1, "%s", "");
 }
 
+/* Its sysctl can be read in the first network namespace only: what a program became can be
+ * anywhere. */
 static void probe_jit(struct probe_result *ret)
 {
-	char value[16];
+	_cleanup_close_ int fd = load_return_zero(BPF_PROG_TYPE_SCHED_CLS, 0);
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
 
-	read_setting("/proc/sys/net/core/bpf_jit_enable", value, sizeof(value));
-	if (value[0] == '\0')
-		set_unknown(ret, "net.core.bpf_jit_enable cannot be read");
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		set_unknown(ret, "no program to try it with");
 	else
-		set(ret, value[0] != '0', "net.core.bpf_jit_enable = %s", value);
+		set(ret, info.jited_prog_len > 0, "%s", "");
 }
 
 static void probe_tcp_repair(struct probe_result *ret)

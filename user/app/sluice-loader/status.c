@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status: what is pinned, loaded and attached, and how full the maps are. */
+#include "app/sluice-loader/bpffs.h"
 #include "app/sluice-loader/install.h"
 #include "app/sluice-loader/pinned.h"
 #include "app/sluice-loader/say.h"
@@ -242,6 +243,21 @@ static void print_section(const json_t *data, const char *key, const struct colu
 		puts(nothing);
 }
 
+/* Interfaces have names in their own network namespace only. */
+static void print_elsewhere(const json_t *hooks)
+{
+	for (size_t i = 0; i < json_array_size(hooks); i++) {
+		const json_t *row = json_array_get(hooks, i);
+
+		if (json_is_true(json_object_get(row, "here")))
+			continue;
+		printf("\n?: in network namespace net:[%lld], not in this one; "
+		       "status --netns NAME names it\n",
+		       (long long)json_integer_value(json_object_get(row, "netns")));
+		return; /* one set of pins is attached in one namespace */
+	}
+}
+
 static void print_status(const json_t *data)
 {
 	static const struct column programs[] = {
@@ -276,12 +292,16 @@ static void print_status(const json_t *data)
 
 	if (!json_is_true(json_object_get(data, "loaded"))) {
 		printf("%s: nothing is loaded\n", json_string_value(json_object_get(data, "pins")));
+		if (!bpffs_is_mounted())
+			puts("no BPF file system is mounted on " BPFFS_PATH
+			     " here; `ip netns exec` hides it, --netns does not");
 		return;
 	}
 	print_head(data);
 	print_section(data, "programs", programs, ARRAY_SIZE(programs), "no programs");
 	print_section(data, "maps", maps, ARRAY_SIZE(maps), "no maps");
 	print_section(data, "hooks", hooks, ARRAY_SIZE(hooks), "attached to no interface");
+	print_elsewhere(json_object_get(data, "hooks"));
 }
 
 int verb_status(const struct command_line *line)
