@@ -160,7 +160,7 @@ def kernel_state(running, peer, args):
     finally:
         client.terminate()
         client.communicate()
-    state = {"map_bytes_per_connection": round(peer.splicing.map_bytes_per_connection(), 1),
+    state = {"map_bytes_per_connection": peer.splicing.map_bytes_per_connection(),
              "descriptors_per_connection": round((during - before) / connections, 4)}
     promotions = peer.splicing.promotions()
     if promotions and promotions[0]:

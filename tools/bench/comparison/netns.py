@@ -55,7 +55,7 @@ def call(*argv):
 
 
 def die_with_parent():
-    """For preexec_fn: whatever ends this process, its children end, and with them the namespaces."""
+    """For preexec_fn: whatever ends this process, its children end, and the namespaces with them."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 

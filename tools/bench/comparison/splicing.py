@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel programs below a gateway: loading them, waiting for connections to be spliced, and what
-they cost."""
+"""The kernel programs below a gateway: loading them, waiting until connections are spliced, costs."""
 import contextlib
 import json
 import os
@@ -55,7 +54,7 @@ class Splicing:
         return round(0.4 + connections / 2000, 1)
 
     def wait_spliced(self, connections, client, until):
-        """Until the kernel has all of them, or @client ends; NotSpliced at @until, when it begins."""
+        """Until the kernel has all, or @client ends; NotSpliced at @until, when that begins."""
         while client.poll() is None:
             spliced = self.n_spliced()
             if time.monotonic() >= until:
@@ -84,7 +83,8 @@ class Splicing:
 
     def map_bytes_per_connection(self):
         row = next(row for row in self.status()["maps"] if row["name"] == "flows4")
-        return row["memory_bytes"] / row["max_entries"] * 2  # one entry for each direction
+        # One entry for each direction. In whole bytes, since the map itself has some, too.
+        return round(row["memory_bytes"] / row["max_entries"] * 2)
 
     @staticmethod
     def promotions():
