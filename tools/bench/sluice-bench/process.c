@@ -2,7 +2,6 @@
 #include "process.h"
 #include "base/clock.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -52,20 +51,44 @@ void process_restore_signals(int stop_fd)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-uint64_t process_system_busy_ns(void)
+/* The fields of /proc/stat's first line, in ticks. */
+enum {
+	STAT_IDLE = 3,
+	STAT_IOWAIT = 4,
+	STAT_STEAL = 7,
+	STAT_FIELDS = 8,
+};
+
+static bool read_stat(uint64_t ret_ticks[STAT_FIELDS])
 {
-	uint64_t user, nice, system, idle, iowait, irq, softirq, steal;
-	uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
-	uint64_t wall_ns = clock_monotonic_ns() * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
 	FILE *f = fopen("/proc/stat", "re");
-	int n;
+	char line[512] = "", *next = line + strlen("cpu");
 
 	if (!f)
-		return 0;
-	n = fscanf(f,
-		   "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-		   " %" SCNu64 " %" SCNu64,
-		   &user, &nice, &system, &idle, &iowait, &irq, &softirq, &steal);
+		return false;
+	if (!fgets(line, sizeof(line), f) || strncmp(line, "cpu ", strlen("cpu ")) != 0)
+		line[0] = '\0';
 	fclose(f);
-	return n == 8 ? wall_ns - (idle + iowait + steal) * tick_ns : 0;
+	if (line[0] == '\0')
+		return false;
+	for (int i = 0; i < STAT_FIELDS; i++) {
+		char *end;
+
+		ret_ticks[i] = strtoull(next, &end, 10);
+		if (end == next)
+			return false;
+		next = end;
+	}
+	return true;
+}
+
+uint64_t process_system_busy_ns(void)
+{
+	uint64_t tick_ns = NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK);
+	uint64_t wall_ns = clock_monotonic_ns() * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t ticks[STAT_FIELDS];
+
+	if (!read_stat(ticks))
+		return 0;
+	return wall_ns - (ticks[STAT_IDLE] + ticks[STAT_IOWAIT] + ticks[STAT_STEAL]) * tick_ns;
 }
