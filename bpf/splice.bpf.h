@@ -64,15 +64,18 @@ static __always_inline struct sl_flow *sl_flow_find(const struct sl_key6 *key, _
 
 /*
  * The other direction: its packets come from where those of @flow go to. Not before sl_activate
- * has written flow->peer.
+ * has written flow->peer. While the endpoint's entry of an old connection is in quarantine, its
+ * client may have come again from the same port: that is another connection's.
  */
 static __always_inline struct sl_flow *sl_flow_other(const struct sl_flow *flow, int is_ipv6)
 {
 	struct sl_key6 key = {.sport = flow->peer.dport, .dport = flow->peer.sport};
+	struct sl_flow *other;
 
 	__builtin_memcpy(key.saddr, flow->peer.daddr, sizeof(key.saddr));
 	__builtin_memcpy(key.daddr, flow->peer.saddr, sizeof(key.daddr));
-	return sl_flow_find(&key, is_ipv6);
+	other = sl_flow_find(&key, is_ipv6);
+	return other && other->conn_id == flow->conn_id ? other : NULL;
 }
 
 static __always_inline struct sl_flow *sl_flow_first(struct sl_flow *flow, struct sl_flow *other)

@@ -454,6 +454,7 @@ static __always_inline struct sight publish(struct __sk_buff *skb, struct sl_pac
 	    .refusal = refusal_of(p),
 	    .is_judged_spliced = sl_is_spliced(SL_READ(flow->state)),
 	};
+	__u32 end;
 
 	if (!sight.is_judged_spliced || !sight.refusal)
 		sight.is_right = is_right(skb, p);
@@ -466,7 +467,9 @@ static __always_inline struct sight publish(struct __sk_buff *skb, struct sl_pac
 	}
 	if (!(flow->marks & SL_M_SEEN))
 		sl_first_seen(flow, &p->segment);
-	sight.is_too_late = !sl_end_seq_publish(flow, p->segment.end, &sight.end_seq);
+	/* An acknowledgment brings nothing, wherever it claims to stand. */
+	end = p->segment.end == p->segment.seq ? SL_READ(flow->end_seq) : p->segment.end;
+	sight.is_too_late = !sl_end_seq_publish(flow, end, &sight.end_seq);
 	return sight;
 }
 

@@ -150,6 +150,28 @@ static void active__records_what_leaves_a_hole_or_is_sent_again(void **state)
 	remove_pair(programs, &pair);
 }
 
+/* It brings nothing, wherever it stands; what it acknowledges is another matter. */
+static void active__moves_nothing_for_an_acknowledgment(void **state)
+{
+	struct splice_programs *programs = need(state);
+	struct pair pair;
+
+	for (uint32_t hole = 0; hole <= 600; hole += 100) {
+		struct sl_flow flow;
+
+		put_pair(programs, &pair, SL_ACTIVE, 600);
+		pair.to_endpoint.seq = 1000 + hole;
+		pair.to_endpoint.ack = 5100;
+		pair.to_endpoint.payload_size = 0;
+		assert_int_equal(send(programs, &pair.to_endpoint), REDIRECT);
+		flow = get(programs, &pair, 0);
+		assert_int_equal(flow.end_seq, 1000);
+		assert_int_equal(flow.ack, 5100);
+		assert_true(flow.payload_bytes == 0);
+		remove_pair(programs, &pair);
+	}
+}
+
 /* Each byte once, also what was dropped at first, in a HOLD or for want of a way. */
 static void payload__is_counted_when_it_is_sent_on(void **state)
 {
@@ -217,6 +239,7 @@ static void rst__closes_at_the_exact_number_only(void **state)
 		for (int i = 0; i < 2; i++)
 			assert_int_equal(get(programs, &pair, i).state,
 					 is_exact ? SL_CLOSED : SL_ACTIVE);
+		assert_int_equal(get(programs, &pair, 0).end_seq, 1000);
 		assert_int_equal(splice_programs_stat(programs, SL_STAT_RST_IGNORED),
 				 ignored + !is_exact);
 		assert_int_equal(splice_programs_events(programs), is_exact);
@@ -314,6 +337,34 @@ static void fins__close_when_both_are_acknowledged(void **state)
 	remove_pair(programs, &pair);
 }
 
+/* The client has come again from the same port; the endpoint's last words are of the old one. */
+static void end__of_an_old_connection_is_nothing_to_the_next(void **state)
+{
+	static const uint8_t flags[] = {REF_ACK, REF_ACK | REF_FIN, REF_RST};
+	struct splice_programs *programs = need(state);
+
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct sl_flow old, before, after;
+		struct pair pair;
+
+		put_pair(programs, &pair, SL_ACTIVE, 600);
+		old = get(programs, &pair, 1);
+		old.state = SL_CLOSED;
+		old.marks |= SL_M_FIN | SL_M_FIN_ACKED | SL_M_PEER_FIN;
+		old.peer_fin_end = old.ack;
+		old.conn_id--;
+		splice_programs_put(programs, &pair.keys[1], false, &old);
+		before = get(programs, &pair, 0);
+		pair.to_client.flags = flags[i];
+		pair.to_client.payload_size = 0;
+		assert_int_equal(send(programs, &pair.to_client), REDIRECT);
+		after = get(programs, &pair, 0);
+		assert_memory_equal(&after, &before, sizeof(after));
+		assert_int_equal(splice_programs_events(programs), 0);
+		remove_pair(programs, &pair);
+	}
+}
+
 static void fin__outside_of_the_window_is_ignored(void **state)
 {
 	static const uint32_t wrong[] = {1601, 0x80000000, 900};
@@ -401,12 +452,14 @@ int main(void)
 	    cmocka_unit_test(active__believes_a_hole_within_the_window),
 	    cmocka_unit_test(active__does_not_believe_who_guesses),
 	    cmocka_unit_test(active__records_what_leaves_a_hole_or_is_sent_again),
+	    cmocka_unit_test(active__moves_nothing_for_an_acknowledgment),
 	    cmocka_unit_test(payload__is_counted_when_it_is_sent_on),
 	    cmocka_unit_test(spliced__drops_a_syn),
 	    cmocka_unit_test(rst__closes_at_the_exact_number_only),
 	    cmocka_unit_test(rst__in_the_window_moves_nothing),
 	    cmocka_unit_test(rst__that_met_a_hold_closes_later),
 	    cmocka_unit_test(fins__close_when_both_are_acknowledged),
+	    cmocka_unit_test(end__of_an_old_connection_is_nothing_to_the_next),
 	    cmocka_unit_test(fin__outside_of_the_window_is_ignored),
 	    cmocka_unit_test(hold__drops_and_moves_the_end),
 	    cmocka_unit_test(hold__ends_behind_its_deadline),

@@ -98,6 +98,28 @@ static void learn__records_and_passes(void **state)
 	assert_int_equal(splice_programs_stat(programs, SL_STAT_LEARNED), learned + 2);
 }
 
+/* Wherever numbers are, the first packet says it, though it brings nothing. */
+static void learn__begins_with_an_acknowledgment(void **state)
+{
+	static const uint32_t begins[] = {1,          0x10000000, 0x7fffffff,
+					  0x80000000, 0x90000000, 0xffffffff};
+	struct splice_programs *programs = need(state);
+
+	for (size_t i = 0; i < ARRAY_SIZE(begins); i++) {
+		struct ref_packet packet;
+		struct sl_flow flow = {.state = SL_LEARN};
+		struct frame frame;
+
+		make_packet(&packet, false);
+		packet.seq = begins[i];
+		packet.payload_size = 0;
+		make_frame(&packet, &frame);
+		assert_int_equal(run_flow(programs, &packet, &flow, &frame), PASS);
+		assert_int_equal(flow.end_seq, begins[i]);
+		assert_int_equal(flow.marks, SL_M_SEEN | SL_M_TSVAL);
+	}
+}
+
 /* RFC 9293 s3.4: SYN and FIN have a number. */
 static void learn__counts_syn_and_fin(void **state)
 {
@@ -513,6 +535,7 @@ int main(void)
 	    cmocka_unit_test(other_packets__pass_untouched),
 	    cmocka_unit_test(frame_of_another_station__passes),
 	    cmocka_unit_test(learn__records_and_passes),
+	    cmocka_unit_test(learn__begins_with_an_acknowledgment),
 	    cmocka_unit_test(learn__counts_syn_and_fin),
 	    cmocka_unit_test(learn__finds_timestamps_in_any_layout),
 	    cmocka_unit_test(learn__does_not_count_what_has_no_ack),
