@@ -17,6 +17,7 @@ NAMES = {
     "sluice_closed_total",
     "sluice_handshake_seconds",
     "sluice_promotions_total",
+    "sluice_promotion_seconds",
     "sluice_bytes_total",
     "sluice_frames_total",
     "sluice_endpoint_up",

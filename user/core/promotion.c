@@ -20,6 +20,13 @@ struct leg *promotion_leg_of(struct connection *c, size_t direction)
 	return direction == SL_TO_ENDPOINT ? &c->client : &c->endpoint_leg;
 }
 
+void promotion_spend(struct promotion *p, uint64_t begin_ns)
+{
+	uint64_t ns = p->spent_ns + (clock_monotonic_ns() - begin_ns);
+
+	p->spent_ns = (uint32_t)MIN(ns, (uint64_t)UINT32_MAX);
+}
+
 /* ---- before the connect -------------------------------------------------------------------- */
 
 /* A limit that has to be enforced by the byte, or by a Close frame at its time, needs the relay. */
@@ -86,12 +93,14 @@ static uint32_t client_mss(const struct promotion *p)
 int promotion_prepare(struct connection *c, const struct address *source,
 		      const struct address *endpoint, struct address *ret_local, uint32_t *ret_mss)
 {
+	uint64_t begin_ns = clock_monotonic_ns();
 	enum sluice_reason reason = prepare(c, source, endpoint);
 
 	c->splice_reason = (uint8_t)reason;
 	if (reason == SLUICE_REASON_NONE) {
 		*ret_local = c->promotion->source;
 		*ret_mss = client_mss(c->promotion);
+		promotion_spend(c->promotion, begin_ns);
 		return 0;
 	}
 	promotion_end(c);
@@ -217,15 +226,22 @@ static struct attempt try_now(struct promotion *p)
 	return capture_both(p);
 }
 
-static void try_it(struct promotion *p)
+static struct attempt try_timed(struct promotion *p)
 {
 	uint64_t begin_ns = clock_monotonic_ns();
 	struct attempt attempt;
 
 	p->tries++;
 	attempt = try_now(p);
-	stats_add_promotion(p->c->worker->stats, attempt.reason, attempt.is_final,
-			    clock_monotonic_ns() - begin_ns);
+	promotion_spend(p, begin_ns);
+	return attempt;
+}
+
+static void try_it(struct promotion *p)
+{
+	struct attempt attempt = try_timed(p);
+
+	stats_add_try(p->c->worker->stats, attempt.reason, attempt.is_final);
 	if (attempt.reason == SLUICE_REASON_NONE) {
 		spliced_begin(p);
 		return;
@@ -292,8 +308,10 @@ enum sluice_reason promotion_relayed(struct connection *c)
 {
 	struct promotion *p = c->promotion;
 
-	if (!p)
+	if (!p) {
+		stats_add_try(c->worker->stats, (enum sluice_reason)c->splice_reason, true);
 		return (enum sluice_reason)c->splice_reason;
+	}
 	p->state = PROMOTION_WAITING;
 	attempt_pace_init(&p->pace);
 	timer_arm(&p->timer, FIRST_TRY_MS);

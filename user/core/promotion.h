@@ -67,6 +67,7 @@ struct promotion {
 	struct attempt_pace pace;
 	uint64_t retired_ns;
 	uint32_t tries;
+	uint32_t spent_ns; /* by it, on this worker; sticks at 2^32 - 1 */
 	/* What each peer expects next, and has sent, when our decision ended it. */
 	struct {
 		uint32_t snd_nxt, rcv_nxt;
@@ -104,6 +105,8 @@ enum sluice_reason promotion_relayed(struct connection *c);
  * But while the program at @to thinks, its kernel can be made to acknowledge.
  */
 void promotion_on_relayed(struct connection *c, struct leg *to);
+/** promotion_spend() - count the time since @begin_ns as spent on it */
+void promotion_spend(struct promotion *p, uint64_t begin_ns);
 /** promotion_end() - the connection is over, its sockets are closed. c->promotion is NULL then */
 void promotion_end(struct connection *c);
 /**

@@ -68,6 +68,8 @@ void splice_open(const struct config *config, struct splice *ret_splice)
 		fail(ret_splice, SLUICE_REASON_PORTS, "out of memory");
 		return;
 	}
+	ret_splice->pins.flows.counts = &ret_splice->counts;
+	(void)flow_table_count(&ret_splice->pins.flows); /* adoption says what cannot be read */
 	ret_splice->epoch = kern_ids_take_epoch(&ret_splice->pins.ids);
 	ret_splice->is_open = true;
 }

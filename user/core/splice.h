@@ -13,6 +13,7 @@ struct splice {
 	bool is_open;
 	struct bpf_pins_error why; /* unless it is open */
 	struct bpf_pins pins;      /* if it is open, like all below */
+	struct flow_counts counts; /* of pins.flows; those that were there at the start included */
 	struct port_pool *ports;
 	uint32_t epoch;
 	int lock_fd; /* of the pins: one daemon at a time works with them */

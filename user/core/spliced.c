@@ -166,6 +166,7 @@ void spliced_begin(struct promotion *p)
 
 void spliced_end_lingering(struct promotion *p)
 {
+	uint64_t begin_ns = clock_monotonic_ns();
 	struct connection *c = p->c;
 	struct tcp_backlog backlogs[2];
 
@@ -180,6 +181,8 @@ void spliced_end_lingering(struct promotion *p)
 	leg_close(&c->client);
 	leg_close(&c->endpoint_leg);
 	p->state = PROMOTION_SPLICED;
+	promotion_spend(p, begin_ns);
+	stats_add_promotion(c->worker->stats, p->spent_ns);
 	if (c->worker->is_stopping)
 		connection_leave(c);
 }

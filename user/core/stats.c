@@ -17,16 +17,27 @@ const uint32_t stats_handshake_bounds_us[STATS_HANDSHAKE_BOUNDS] = {
     50000, 100000, 250000, 500000, 1000000, 2500000, 10000000,
 };
 
-void stats_add_handshake(struct stats *s, uint64_t duration_ns)
+/* Adds @ns to a histogram: the first of @n buckets whose bound it does not exceed, or the last. */
+static void add_to_histogram(stat_t *buckets, stat_t *sum_ns, const uint32_t *bounds_us, size_t n,
+			     uint64_t ns)
 {
 	size_t bucket = 0;
 
-	while (bucket < STATS_HANDSHAKE_BOUNDS &&
-	       duration_ns > stats_handshake_bounds_us[bucket] * NS_PER_US)
+	while (bucket < n && ns > bounds_us[bucket] * NS_PER_US)
 		bucket++;
-	stat_add(&s->handshakes[bucket], 1);
-	stat_add(&s->handshakes_sum_ns, duration_ns);
+	stat_add(&buckets[bucket], 1);
+	stat_add(sum_ns, ns);
 }
+
+void stats_add_handshake(struct stats *s, uint64_t duration_ns)
+{
+	add_to_histogram(s->handshakes, &s->handshakes_sum_ns, stats_handshake_bounds_us,
+			 STATS_HANDSHAKE_BOUNDS, duration_ns);
+}
+
+const uint32_t stats_promotion_bounds_us[STATS_PROMOTION_BOUNDS] = {
+    5, 10, 15, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 10000,
+};
 
 static void merge(stat_t *into, const stat_t *from, size_t n)
 {
@@ -34,10 +45,15 @@ static void merge(stat_t *into, const stat_t *from, size_t n)
 		stat_add(&into[i], stat_get(&from[i]));
 }
 
-void stats_add_promotion(struct stats *s, enum sluice_reason reason, bool is_final, uint64_t ns)
+void stats_add_try(struct stats *s, enum sluice_reason reason, bool is_final)
 {
-	stat_add(is_final ? &s->promotions[reason] : &s->promotion_retries, 1);
-	stat_add(&s->promotion_ns, ns);
+	stat_add(is_final ? &s->promotions[reason] : &s->promotion_retries[reason], 1);
+}
+
+void stats_add_promotion(struct stats *s, uint64_t ns)
+{
+	add_to_histogram(s->promotion_times, &s->promotion_times_sum_ns, stats_promotion_bounds_us,
+			 STATS_PROMOTION_BOUNDS, ns);
 }
 
 void stats_merge(struct stats *into, const struct stats *from)
@@ -53,8 +69,9 @@ void stats_merge(struct stats *into, const struct stats *from)
 	merge(into->handshakes, from->handshakes, STATS_HANDSHAKE_BOUNDS + 1);
 	merge(&into->handshakes_sum_ns, &from->handshakes_sum_ns, 1);
 	merge(into->promotions, from->promotions, SLUICE_REASON_COUNT);
-	merge(&into->promotion_retries, &from->promotion_retries, 1);
-	merge(&into->promotion_ns, &from->promotion_ns, 1);
+	merge(into->promotion_retries, from->promotion_retries, SLUICE_REASON_COUNT);
+	merge(into->promotion_times, from->promotion_times, STATS_PROMOTION_BOUNDS + 1);
+	merge(&into->promotion_times_sum_ns, &from->promotion_times_sum_ns, 1);
 	merge(&into->access_log_dropped, &from->access_log_dropped, 1);
 	loop_lag_merge(&into->lag, &from->lag);
 }

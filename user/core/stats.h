@@ -21,6 +21,7 @@ enum stats_direction {
 };
 
 #define STATS_HANDSHAKE_BOUNDS 14
+#define STATS_PROMOTION_BOUNDS 13
 
 struct stats {
 	_Alignas(CACHE_LINE) stat_t accepted;
@@ -35,9 +36,13 @@ struct stats {
 	stat_t handshakes[STATS_HANDSHAKE_BOUNDS + 1];
 	stat_t handshakes_sum_ns;
 	/* Tries to leave the relay: done and refused for good, by reason (NONE = done); those to be
-	 * repeated; the time of all. */
+	 * repeated. */
 	stat_t promotions[SLUICE_REASON_COUNT];
-	stat_t promotion_retries, promotion_ns;
+	stat_t promotion_retries[SLUICE_REASON_COUNT];
+	/* What a connection that was spliced has cost until its sockets were gone; buckets as
+	 * above. */
+	stat_t promotion_times[STATS_PROMOTION_BOUNDS + 1];
+	stat_t promotion_times_sum_ns;
 	stat_t access_log_dropped; /* lines that the log's reader did not take in time */
 	struct loop_lag lag;       /* of the loop's turns */
 };
@@ -65,8 +70,11 @@ void stats_add_frames(struct stats *s, enum sluice_path path, enum stats_directi
 extern const uint32_t stats_handshake_bounds_us[STATS_HANDSHAKE_BOUNDS];
 /** stats_add_handshake() - a connection has opened @duration_ns after accept */
 void stats_add_handshake(struct stats *s, uint64_t duration_ns);
-/** stats_add_promotion() - a try is over */
-void stats_add_promotion(struct stats *s, enum sluice_reason reason, bool is_final, uint64_t ns);
+extern const uint32_t stats_promotion_bounds_us[STATS_PROMOTION_BOUNDS];
+/** stats_add_try() - one to splice a connection is over */
+void stats_add_try(struct stats *s, enum sluice_reason reason, bool is_final);
+/** stats_add_promotion() - a connection is spliced, and has cost @ns */
+void stats_add_promotion(struct stats *s, uint64_t ns);
 /** stats_merge() - add all of @from (of a running worker) to @into (nobody else's) */
 void stats_merge(struct stats *into, const struct stats *from);
 

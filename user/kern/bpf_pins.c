@@ -218,7 +218,7 @@ static int open_to_read(const char *dir, const char *name)
 int bpf_pins_view(const char *dir, struct bpf_pins_view *ret_view, struct bpf_pins_error *ret_error)
 {
 	_cleanup_close_ int abi_fd = open_to_read(dir, SL_MAP_ABI);
-	struct bpf_pins_view view = {{-1, -1}, -1, -1, -1};
+	struct bpf_pins_view view = {{-1, -1, NULL}, -1, -1, -1};
 	const struct pin list[] = {
 	    {SL_MAP_FLOWS4, &view.flows.fd4}, {SL_MAP_FLOWS6, &view.flows.fd6},
 	    {SL_MAP_CONNS, &view.conns_fd},   {SL_MAP_NAMES, &view.names_fd},

@@ -120,6 +120,13 @@ static void find_place(const struct flow_table *table, const struct flow_key *ke
 	}
 }
 
+static void count(const struct flow_table *table, const struct flow_key *key, int change)
+{
+	if (table->counts)
+		atomic_fetch_add_explicit(key->is_ipv6 ? &table->counts->n6 : &table->counts->n4,
+					  (uint64_t)change, memory_order_relaxed);
+}
+
 int flow_table_insert(const struct flow_table *table, const struct flow_key *key,
 		      const struct sl_flow *flow)
 {
@@ -128,6 +135,8 @@ int flow_table_insert(const struct flow_table *table, const struct flow_key *key
 
 	find_place(table, key, &place);
 	error = bpf_map_update_elem(place.fd, place.key, flow, BPF_NOEXIST);
+	if (error == 0)
+		count(table, key, 1);
 	return error == -E2BIG ? -ENOSPC : error;
 }
 
@@ -154,17 +163,23 @@ int flow_table_take(const struct flow_table *table, const struct flow_key *key,
 
 	find_place(table, key, &place);
 	error = bpf_map_lookup_and_delete_elem(place.fd, place.key, &flow);
-	if (error == 0)
-		*ret_flow = flow;
-	return error;
+	if (error < 0)
+		return error;
+	count(table, key, -1);
+	*ret_flow = flow;
+	return 0;
 }
 
 int flow_table_delete(const struct flow_table *table, const struct flow_key *key)
 {
 	struct place place;
+	int error;
 
 	find_place(table, key, &place);
-	return bpf_map_delete_elem(place.fd, place.key);
+	error = bpf_map_delete_elem(place.fd, place.key);
+	if (error == 0)
+		count(table, key, -1);
+	return error;
 }
 
 struct walk {
@@ -197,4 +212,17 @@ int flow_table_walk(const struct flow_table *table, flow_table_fn *fn, void *arg
 	if (error < 0)
 		return error;
 	return map_walk(table->fd6, sizeof(struct sl_key6), sizeof(struct sl_flow), visit6, &walk);
+}
+
+static int count_one(const struct flow_key *key, const struct sl_flow *flow, void *arg)
+{
+	count(arg, key, 1);
+	return 0;
+}
+
+int flow_table_count(const struct flow_table *table)
+{
+	struct flow_table copy = *table;
+
+	return flow_table_walk(table, count_one, &copy);
 }

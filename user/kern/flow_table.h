@@ -9,8 +9,17 @@
 #include "base/std.h"
 #include "sluice/flow.h"
 
+#include <stdatomic.h>
+
+/* How many entries there are, as far as this process knows: a hash map does not tell its own. */
+struct flow_counts {
+	_Atomic uint64_t n4, n6;
+};
+
 struct flow_table {
 	int fd4, fd6; /* borrowed */
+	struct flow_counts
+	    *counts; /* likewise; kept up by whoever inserts and deletes; may be NULL */
 };
 
 struct flow_key {
@@ -44,5 +53,7 @@ int flow_table_take(const struct flow_table *table, const struct flow_key *key,
 int flow_table_delete(const struct flow_table *table, const struct flow_key *key);
 /* Return: 0 to go on, or a negative value to stop with. */
 typedef int flow_table_fn(const struct flow_key *key, const struct sl_flow *flow, void *arg);
+/** flow_table_count() - begin @table->counts with what is there. Return: as map_walk() */
+int flow_table_count(const struct flow_table *table);
 /** flow_table_walk() - over all entries, IPv4 first. Return: as map_walk() */
 int flow_table_walk(const struct flow_table *table, flow_table_fn *fn, void *arg);

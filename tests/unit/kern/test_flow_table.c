@@ -154,6 +154,32 @@ static void take__reads_and_deletes(void **state)
 	}
 }
 
+static void counts__follow_what_is_done(void **state)
+{
+	const struct flow_key four = key_of("192.0.2.1:1", "198.51.100.2:80");
+	const struct flow_key six[2] = {key_of("[2001:db8::1]:1", "[2001:db8::2]:80"),
+					key_of("[2001:db8::1]:2", "[2001:db8::2]:80")};
+	const struct sl_flow flow = {.conn_id = 1};
+	struct flow_counts counts = {0};
+	struct sl_flow found;
+
+	open_table(4);
+	assert_int_equal(flow_table_insert(&table, &four, &flow), 0);
+	assert_int_equal(flow_table_insert(&table, &six[0], &flow), 0);
+	table.counts = &counts;
+	assert_int_equal(flow_table_count(&table), 0);
+	assert_true(counts.n4 == 1 && counts.n6 == 1);
+	assert_int_equal(flow_table_insert(&table, &six[1], &flow), 0);
+	assert_int_equal(flow_table_insert(&table, &six[1], &flow), -EEXIST);
+	assert_true(counts.n4 == 1 && counts.n6 == 2);
+	assert_int_equal(flow_table_take(&table, &six[0], &found), 0);
+	assert_int_equal(flow_table_take(&table, &six[0], &found), -ENOENT);
+	assert_int_equal(flow_table_delete(&table, &four), 0);
+	assert_int_equal(flow_table_delete(&table, &four), -ENOENT);
+	assert_true(counts.n4 == 0 && counts.n6 == 1);
+	table.counts = NULL;
+}
+
 static void insert__says_when_the_map_is_full(void **state)
 {
 	const struct sl_flow flow = {0};
@@ -224,6 +250,7 @@ int main(void)
 	    cmocka_unit_test(key__gives_its_addresses_back),
 	    TEST(table__keeps_what_was_put_in),
 	    TEST(take__reads_and_deletes),
+	    TEST(counts__follow_what_is_done),
 	    TEST(insert__says_when_the_map_is_full),
 	    TEST(walk__visits_every_flow_of_both_maps),
 	};

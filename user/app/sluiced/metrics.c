@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/version.h"
 #include "core/loop_lag.h"
+#include "kern/kern_events.h"
 #include "route/health_checker.h"
 
 #include <inttypes.h>
@@ -103,37 +104,32 @@ static void put_ends(FILE *out, const struct stats *stats)
 	put_reasons(out, "sluice_closed_total", stats->closed, false);
 }
 
+static void put_histogram(FILE *out, const char *name, const stat_t *buckets,
+			  const uint32_t *bounds_us, size_t n_bounds, const stat_t *sum_ns)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < n_bounds; i++) {
+		n += stat_get(&buckets[i]);
+		fprintf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, bounds_us[i] / 1e6, n);
+	}
+	n += stat_get(&buckets[n_bounds]);
+	fprintf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.9g\n%s_count %" PRIu64 "\n",
+		name, n, name, seconds(stat_get(sum_ns)), name, n);
+}
+
 static void put_handshakes(FILE *out, const struct stats *stats)
 {
 	static const char name[] = "sluice_handshake_seconds";
-	uint64_t n = 0;
 
 	family(out, name, "histogram", "Time from accept to the answered upgrade.");
-	for (size_t i = 0; i < STATS_HANDSHAKE_BOUNDS; i++) {
-		n += stat_get(&stats->handshakes[i]);
-		fprintf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
-			stats_handshake_bounds_us[i] / 1e6, n);
-	}
-	n += stat_get(&stats->handshakes[STATS_HANDSHAKE_BOUNDS]);
-	fprintf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %.9g\n%s_count %" PRIu64 "\n",
-		name, n, name, seconds(stat_get(&stats->handshakes_sum_ns)), name, n);
+	put_histogram(out, name, stats->handshakes, stats_handshake_bounds_us,
+		      STATS_HANDSHAKE_BOUNDS, &stats->handshakes_sum_ns);
 }
 
 /* ---- traffic ------------------------------------------------------------------------------- */
 
 static const char *const directions[STATS_DIRECTIONS] = {[STATS_IN] = "in", [STATS_OUT] = "out"};
-
-static void put_promotions(FILE *out, const struct stats *stats)
-{
-	family(out, "sluice_promotions_total", "counter",
-	       "Connections that left the relay, and those found unable to, by reason.");
-	fprintf(out, "sluice_promotions_total{result=\"done\",reason=\"none\"} %" PRIu64 "\n",
-		stat_get(&stats->promotions[SLUICE_REASON_NONE]));
-	for (int reason = 1; reason < SLUICE_REASON_COUNT; reason++)
-		fprintf(out,
-			"sluice_promotions_total{result=\"refused\",reason=\"%s\"} %" PRIu64 "\n",
-			sluice_reason_name(reason), stat_get(&stats->promotions[reason]));
-}
 
 static void put_traffic(FILE *out, const struct stats *stats)
 {
@@ -158,6 +154,98 @@ static void put_traffic(FILE *out, const struct stats *stats)
 					stat_get(&stats->frames[path][d][kind]));
 		}
 	}
+}
+
+/* ---- packet splice ------------------------------------------------------------------------- */
+
+static void put_promotions(FILE *out, const struct stats *stats)
+{
+	static const char name[] = "sluice_promotion_seconds";
+
+	family(out, "sluice_promotions_total", "counter",
+	       "Proxied connections that left the relay (done) and that stay there for good "
+	       "(refused), and tries that are made again (retry), by reason.");
+	fprintf(out, "sluice_promotions_total{result=\"done\",reason=\"none\"} %" PRIu64 "\n",
+		stat_get(&stats->promotions[SLUICE_REASON_NONE]));
+	for (int reason = 1; reason < SLUICE_REASON_COUNT; reason++)
+		fprintf(out,
+			"sluice_promotions_total{result=\"refused\",reason=\"%s\"} %" PRIu64 "\n",
+			sluice_reason_name(reason), stat_get(&stats->promotions[reason]));
+	for (int reason = 1; reason < SLUICE_REASON_COUNT; reason++)
+		fprintf(out,
+			"sluice_promotions_total{result=\"retry\",reason=\"%s\"} %" PRIu64 "\n",
+			sluice_reason_name(reason), stat_get(&stats->promotion_retries[reason]));
+	family(out, name, "histogram",
+	       "What a connection that left the relay has cost its worker: entries, port, all "
+	       "tries, closing its sockets.");
+	put_histogram(out, name, stats->promotion_times, stats_promotion_bounds_us,
+		      STATS_PROMOTION_BOUNDS, &stats->promotion_times_sum_ns);
+}
+
+static void put_maps(FILE *out, const struct splice *splice, const struct stats *stats)
+{
+	family(out, "sluice_map_entries", "gauge",
+	       "Entries of the pinned maps, as the daemon has inserted and removed them; those in "
+	       "quarantine included.");
+	fprintf(out, "sluice_map_entries{map=\"%s\"} %" PRIu64 "\n", SL_MAP_FLOWS4,
+		relaxed(&splice->counts.n4));
+	fprintf(out, "sluice_map_entries{map=\"%s\"} %" PRIu64 "\n", SL_MAP_FLOWS6,
+		relaxed(&splice->counts.n6));
+	fprintf(out, "sluice_map_entries{map=\"%s\"} %" PRIu64 "\n", SL_MAP_CONNS,
+		stat_get(&stats->connections[SLUICE_PATH_SPLICE]));
+}
+
+/* "drop_ttl" is a packet that was dropped, for the reason "ttl"; NULL = it was not. */
+static const char *drop_reason(enum sl_stat stat)
+{
+	static const char prefix[] = "drop_";
+	const char *name = kern_stat_name(stat);
+
+	return strncmp(name, prefix, sizeof(prefix) - 1) == 0 ? name + sizeof(prefix) - 1 : NULL;
+}
+
+static void put_hook(FILE *out, const uint64_t counts[SL_STAT_COUNT])
+{
+	static const struct {
+		enum sl_stat stat;
+		const char *result;
+	} packets[] = {
+	    {SL_STAT_LEARNED, "learned"},
+	    {SL_STAT_FORWARDED, "forwarded"},
+	    {SL_STAT_CLOSED, "late"},
+	};
+
+	family(out, "sluice_splice_packets_total", "counter",
+	       "Packets at the hook: passed to the stack (learned), translated and sent on "
+	       "(forwarded), also behind the end of their connection (late). Since it was loaded.");
+	for (size_t i = 0; i < ARRAY_SIZE(packets); i++)
+		fprintf(out, "sluice_splice_packets_total{result=\"%s\"} %" PRIu64 "\n",
+			packets[i].result, counts[packets[i].stat]);
+	family(out, "sluice_splice_dropped_total", "counter",
+	       "Packets of spliced connections that the hook has dropped, by reason.");
+	for (int stat = 0; stat < SL_STAT_COUNT; stat++) {
+		const char *reason = drop_reason((enum sl_stat)stat);
+
+		if (reason)
+			fprintf(out, "sluice_splice_dropped_total{reason=\"%s\"} %" PRIu64 "\n",
+				reason, counts[stat]);
+	}
+	family(out, "sluice_splice_events_lost_total", "counter",
+	       "Events that found no room in the ring buffer; each has all spliced connections "
+	       "looked at.");
+	fprintf(out, "sluice_splice_events_lost_total %" PRIu64 "\n", counts[SL_STAT_EVENT_LOST]);
+}
+
+static void put_splice(FILE *out, const struct splice *splice, const struct stats *stats)
+{
+	uint64_t counts[SL_STAT_COUNT];
+
+	put_promotions(out, stats);
+	if (!splice->is_open)
+		return;
+	put_maps(out, splice, stats);
+	if (kern_stats_read(splice->pins.stats_fd, counts) == 0)
+		put_hook(out, counts);
 }
 
 /* ---- endpoints ----------------------------------------------------------------------------- */
@@ -263,7 +351,7 @@ int metrics_write(const struct gateway *g, char **ret_text, size_t *ret_len)
 	put_ends(out, &stats);
 	put_handshakes(out, &stats);
 	put_traffic(out, &stats);
-	put_promotions(out, &stats);
+	put_splice(out, &g->splice, &stats);
 	put_clusters(out, g->routing);
 	put_health_checks(out, g->health);
 	put_workers(out, g);

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator can find out about packet splice: metrics and `show offload`."""
+
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from lib import env
+from lib.splice_network import result_of
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_metrics_of_spliced_connections(splice_network, version):
+    network = splice_network(version)
+    n = 8
+    flows, other = (f"flows{v}" for v in (version, 10 - version))
+    m = network.metrics()
+    assert m("sluice_map_entries", map=flows) == m("sluice_map_entries", map="conns") == 0
+    client = network.client("-c", n, "-d", "4", "-s", "64", "--verify")
+    network.wait_spliced(n)
+    m = network.metrics()
+    assert m("sluice_map_entries", map=flows) == 2 * n
+    assert m("sluice_map_entries", map=other) == 0
+    assert m("sluice_map_entries", map="conns") == n
+    assert m("sluice_promotions_total", result="done", reason="none") == n
+    assert m("sluice_promotions_total", result="refused") == 0
+    result_of(client)
+    network.wait_none()
+    m = network.metrics()
+    # The endpoint's entry sees its quarantine.
+    assert m("sluice_map_entries", map=flows) == n
+    assert m("sluice_map_entries", map="conns") == 0
+    assert m("sluice_promotion_seconds_count") == n
+    assert 0 < m("sluice_promotion_seconds_sum") < n
+    assert m("sluice_splice_packets_total", result="forwarded") > 0
+    assert m("sluice_splice_packets_total", result="learned") > 0
+    assert m("sluice_splice_events_lost_total") == 0
+    assert m("sluice_bytes_total", path="splice") > 0
+    if shutil.which("promtool"):
+        done = subprocess.run(["promtool", "check", "metrics"], input=m.text, text=True,
+                              capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_metrics_of_those_that_stay_and_why(splice_network):
+    network = splice_network(route="max_frame = 1mb")
+    client = network.client("-c", 3, "-m", "idle", "-d", "60")
+    env.until(lambda: network.paths() == [("relay", "limit")] * 3, "three connections")
+    m = network.metrics()
+    assert m("sluice_promotions_total", result="refused", reason="limit") == 3
+    assert m("sluice_promotions_total") == 3
+    assert m("sluice_promotion_seconds_count") == 0
+    client.stop(signal.SIGINT)
