@@ -235,8 +235,9 @@ def test_what_ended_meanwhile_is_accounted_for(splice_network):
     assert_exact(by_reason["eof"], messages)
     assert len(by_reason["reset"]) == 2
     # Late packets of an endpoint still find their way, over a restart, too.
-    closed = {flow["formatted"]["value"]["direction"] for flow in entries(network, "flows4")}
-    assert closed == {1} and len(entries(network, "flows4")) == 5
+    env.until(lambda: [flow["formatted"]["value"]["direction"]
+                       for flow in entries(network, "flows4")] == [1] * 5,
+              "the end of the clients' entries")
     restart(network)
     env.until(lambda: "5 more are in quarantine" in network.daemon.stderr(), "the quarantine")
     assert len(entries(network, "flows4")) == 5 and len(network.lines(5)) == 5

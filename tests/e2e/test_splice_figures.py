@@ -28,9 +28,9 @@ def test_metrics_of_spliced_connections(splice_network, version):
     assert m("sluice_promotions_total", result="refused") == 0
     result_of(client)
     network.wait_none()
+    env.until(lambda: network.metrics()("sluice_map_entries", map=flows) == n,
+              "the end of the clients' entries; the endpoint's see their quarantine")
     m = network.metrics()
-    # The endpoint's entry sees its quarantine.
-    assert m("sluice_map_entries", map=flows) == n
     assert m("sluice_map_entries", map="conns") == 0
     assert m("sluice_promotion_seconds_count") == n
     assert 0 < m("sluice_promotion_seconds_sum") < n
