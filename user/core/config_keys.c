@@ -223,7 +223,9 @@ static const struct config_key limits_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config, limits.max_connections),
 	.help = "Connections of clients at a time; more are refused. With auto it follows "
-		"from the number of files that the process may open.",
+		"from the number of files that the process may open. Spliced connections "
+		"do not count: the kernel has them, and sluice-loader load --flows bounds "
+		"them.",
     },
     {
 	.name = "max_head_bytes",

@@ -175,8 +175,7 @@ int connection_adopt(struct worker *worker, struct generation *generation, uint6
 	c->http_status = 101;
 	c->is_adopted = true;
 	stat_add(&worker->stats->connections[c->path], 1);
-	/* As accepting it would have. */
-	atomic_fetch_add_explicit(&worker->shared->n_connections, 1, memory_order_relaxed);
+	c->is_socketless = true;
 	*ret_connection = c;
 	return 0;
 }

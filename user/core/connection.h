@@ -96,6 +96,7 @@ struct connection {
 	uint8_t reason;        /* enum sluice_reason: why not the next cheaper path */
 	uint8_t splice_reason; /* enum sluice_reason: why there is no promotion */
 	bool is_adopted;       /* made by an earlier process */
+	bool is_socketless;    /* the kernel has all of it: it is not in shared->n_connections */
 	bool is_over_limit;    /* accepted only to be told 503 */
 	bool is_head_request;  /* answers carry no body (RFC 9110 s9.3.2) */
 };

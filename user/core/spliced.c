@@ -180,6 +180,8 @@ void spliced_end_lingering(struct promotion *p)
 	/* In repair: their peers are told nothing. */
 	leg_close(&c->client);
 	leg_close(&c->endpoint_leg);
+	c->is_socketless = true;
+	worker_release_sockets(c->worker);
 	p->state = PROMOTION_SPLICED;
 	promotion_spend(p, begin_ns);
 	stats_add_promotion(c->worker->stats, p->spent_ns);

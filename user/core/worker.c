@@ -16,9 +16,11 @@
 #define MAIL_BUDGET      64  /* mails in one loop turn */
 #define ACCEPT_BUDGET    64  /* connections in one loop turn and socket */
 #define ACCEPT_PAUSE_S   0.1 /* after running out of descriptors or memory */
-#define FOLLOW_SLICE     128 /* connections that follow a reload in one item of work */
-#define LOG_RETRY_S      0.5 /* after the access log was full */
-#define WORK_BUDGET      64  /* items of ordinary work in one loop turn */
+#define FULL_PAUSE_S     0.005
+#define FULL_PATIENCE_NS (1 * NS_PER_S) /* then who comes is refused */
+#define FOLLOW_SLICE     128            /* connections that follow a reload in one item of work */
+#define LOG_RETRY_S      0.5            /* after the access log was full */
+#define WORK_BUDGET      64             /* items of ordinary work in one loop turn */
 #define WORK_BUDGET_NS   (200 * NS_PER_US)
 
 struct acceptor {
@@ -72,6 +74,14 @@ static void resume_accepting(struct ev_loop *loop, ev_timer *timer, int revents)
 		ev_io_start(w->loop, &list_entry(node, struct acceptor, node)->io);
 }
 
+static void pause_accepting(struct worker *w, double seconds)
+{
+	list_for_each (node, &w->accepting)
+		ev_io_stop(w->loop, &list_entry(node, struct acceptor, node)->io);
+	ev_timer_set(&w->accept_pause, seconds, 0);
+	ev_timer_start(w->loop, &w->accept_pause);
+}
+
 /*
  * Without a descriptor a pending connection can be neither taken nor refused, and a level-triggered
  * loop would spin on it. So give up the spare descriptor to accept and reset one, and pause.
@@ -92,10 +102,29 @@ static void out_of_resources(struct acceptor *a, int error)
 		}
 		w->spare_fd = open_spare();
 	}
-	list_for_each (node, &w->accepting)
-		ev_io_stop(w->loop, &list_entry(node, struct acceptor, node)->io);
-	ev_timer_set(&w->accept_pause, ACCEPT_PAUSE_S, 0);
-	ev_timer_start(w->loop, &w->accept_pause);
+	pause_accepting(w, ACCEPT_PAUSE_S);
+}
+
+/*
+ * Where connections leave for the kernel, and their sockets with them, there will be room again in
+ * some ms: who comes meanwhile waits in the backlog. Unless nothing has become free for so long
+ * that it is better to say so.
+ */
+static bool must_wait_for_room(struct worker *w)
+{
+	const struct worker_shared *shared = w->shared;
+	uint64_t n = atomic_load_explicit(&shared->n_connections, memory_order_relaxed);
+	uint64_t now_ns;
+
+	if (!w->promoter ||
+	    n < atomic_load_explicit(&shared->max_connections, memory_order_relaxed)) {
+		w->full_since_ns = 0;
+		return false;
+	}
+	now_ns = clock_monotonic_ns();
+	if (w->full_since_ns == 0)
+		w->full_since_ns = now_ns;
+	return now_ns - w->full_since_ns < FULL_PATIENCE_NS;
 }
 
 /*
@@ -118,7 +147,8 @@ static void admit(struct acceptor *a, int fd, const struct sockaddr *source)
 		return;
 	}
 	atomic_fetch_add_explicit(&a->socket->stats->n_accepted, 1, memory_order_relaxed);
-	c->is_over_limit = n >= limit;
+	/* Another worker may have taken the last place since this one has looked. */
+	c->is_over_limit = n >= limit && !must_wait_for_room(w);
 	handshake_begin(c);
 }
 
@@ -133,7 +163,13 @@ static void accept_cb(struct ev_loop *loop, ev_io *io, int revents)
 			struct sockaddr_un un;
 		} source = {0};
 		socklen_t len = sizeof(source);
-		int fd = accept4(a->socket->fd, &source.sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd;
+
+		if (must_wait_for_room(a->worker)) {
+			pause_accepting(a->worker, FULL_PAUSE_S);
+			return;
+		}
+		fd = accept4(a->socket->fd, &source.sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
 			admit(a, fd, &source.sa);
@@ -184,12 +220,20 @@ static void mail_cb(struct ev_loop *loop, ev_io *io, int revents)
 	(void)mailbox_run(w->mailbox, MAIL_BUDGET);
 }
 
+void worker_release_sockets(struct worker *w)
+{
+	atomic_fetch_sub_explicit(&w->shared->n_connections, 1, memory_order_relaxed);
+}
+
 static void empty_graveyard(struct worker *w)
 {
 	list_for_each_safe (node, &w->graveyard) {
+		struct connection *c = container_of(node, struct connection, link.node);
+
 		list_remove(node);
-		connection_free(container_of(node, struct connection, link.node));
-		atomic_fetch_sub_explicit(&w->shared->n_connections, 1, memory_order_relaxed);
+		if (!c->is_socketless)
+			worker_release_sockets(w);
+		connection_free(c);
 	}
 }
 

@@ -31,8 +31,8 @@ struct splice;
 /* What all workers of a process share; set up before the first one starts. */
 struct worker_shared {
 	struct conn_id_source conn_ids;
-	_Atomic uint64_t n_connections;        /* accepted and not yet freed, all workers */
-	_Atomic uint64_t max_connections;      /* these two change by a reload */
+	_Atomic uint64_t n_connections;   /* accepted, not yet freed, with sockets; all workers */
+	_Atomic uint64_t max_connections; /* these two change by a reload */
 	_Atomic uint64_t message_memory_bytes; /* a worker's share, see worker_take_memory() */
 	unsigned int n_workers;
 	struct splice *splice; /* NULL, as not open: nothing leaves the relay */
@@ -91,6 +91,7 @@ struct worker {
 	struct work_item follow_more;
 	ev_async on_order;
 	ev_timer accept_pause, log_retry;
+	uint64_t full_since_ns;       /* that many connections have had sockets; 0 = not now */
 	struct drain_plan *stop_plan; /* borrowed; of ORDER_STOP */
 	void (*on_stopped)(struct worker *w, void *arg);
 	void *on_stopped_arg;
@@ -151,6 +152,9 @@ void *worker_scratch_out(struct worker *w);
 
 /** worker_bury() - free a closed connection at the end of the loop turn */
 void worker_bury(struct worker *w, struct connection *c);
+/** worker_release_sockets() - one of its connections has none any more: there is room for another
+ */
+void worker_release_sockets(struct worker *w);
 /** worker_find() - the living connection @id, or NULL */
 struct connection *worker_find(struct worker *w, uint64_t id);
 
