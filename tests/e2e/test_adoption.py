@@ -8,7 +8,8 @@ import struct
 import pytest
 
 from lib import env
-from lib.splice_network import MASKED, MASKED_CLOSE, PLAIN, PLAIN_CLOSE, result_of
+from lib.splice_network import (MASKED, MASKED_CLOSE, PLAIN, PLAIN_CLOSE, far_address,
+                                result_of)
 
 PINS = "/sys/fs/bpf/sluice"
 
@@ -352,3 +353,31 @@ def test_two_daemons_do_not_share_the_pins(splice_network):
         "10.1.0.1:8080", "10.1.0.1:8081"))
     second = network.start(env.BUILD / "sluiced", "-c", config)
     env.until(lambda: "another sluiced works with it" in second.stderr(), "the reason")
+
+
+def resident_bytes(network):
+    with open(f"/proc/{network.pid}/status", encoding="ascii") as file:
+        (line,) = (line for line in file if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
+
+
+def test_many_cost_no_more_than_before(splice_network):
+    n = env.scale_full(2000, 15000) // 4 * 4
+    network = splice_network(flows=2 * n + 1000, far_addresses=(4, 4),
+                             more=f"limits {{ max_connections = {2 * n} }}")
+    clients = [network.client("-c", n // 4, "-m", "idle", "-d", "100", "--source",
+                              far_address(4, 1, i)) for i in range(4)]
+
+    def spliced():
+        return network.splice_offload()["connections"] == n
+
+    env.until(spliced, f"{n} spliced connections", 6 * env.PATIENCE_S)
+    before = resident_bytes(network)
+    restart(network)
+    env.until(lambda: f"adopted {n} " in network.daemon.stderr(), "all of them")
+    assert spliced()
+    assert {row["connections"] for row in network.ctl("show", "clusters")} == {n // 4}
+    if not env.SANITIZED:
+        env.until(lambda: resident_bytes(network) < before + 100 * n + 2**20, "as little memory")
+    for client in clients:
+        client.kill()

@@ -12,6 +12,7 @@
 #include "kern/conn_table.h"
 #include "kern/tcp_restore.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 #define SLICE 16 /* in one item of work: each costs some system calls */
@@ -326,6 +327,8 @@ static void forget_leftovers(struct adoption *a)
 {
 	leftovers_done(&a->left);
 	free(TAKE_PTR(a->ancestor_of));
+	/* Some 600 bytes for each connection, never needed again: glibc would keep them. */
+	(void)malloc_trim(0);
 	a->is_over = true;
 	generation_unref(&a->generation);
 }
