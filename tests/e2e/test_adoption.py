@@ -119,6 +119,22 @@ def test_twice_in_sequence_and_stopped_in_between(splice_network):
     assert len(network.lines(4)) == 4
 
 
+def test_stopped_amid_promotions(splice_network):
+    """Each is either closed with a Close frame, or left as a whole."""
+    network = splice_network()
+    client = network.client("-c", env.scale(400, 4), "-m", "idle", "-d", "60")
+    env.until(lambda: network.splice_offload()["connections"], "the first one")
+    network.stop_daemon()
+    left = network.ctl("show", "connections", "--offline")
+    assert left
+    states = [flow["formatted"]["value"]["state"] for flow in entries(network, "flows4")]
+    assert states.count(2) == 2 * len(left) and set(states) <= {2, 3}
+    network.start_daemon()
+    rows = adopted(network, len(left))
+    assert {row["conn"] for row in rows} == {row["conn"] for row in left}
+    client.kill()
+
+
 def test_offline_the_maps_tell_the_same(splice_network):
     network = splice_network()
     client = network.client("-c", 3, "-n", "3", "-s", "100", "--hold-after-open", "30")
@@ -219,6 +235,10 @@ def test_limits_run_on_and_the_operator_can_close(splice_network):
     idle.kill()
 
 
+def directions(network):
+    return [flow["formatted"]["value"]["direction"] for flow in entries(network, "flows4")]
+
+
 def test_what_ended_meanwhile_is_accounted_for(splice_network):
     network = splice_network()
     ending = network.client("-c", 3, "-n", "600", "-m", "rate", "-r", "400", "-s", "64")
@@ -236,12 +256,10 @@ def test_what_ended_meanwhile_is_accounted_for(splice_network):
     assert_exact(by_reason["eof"], messages)
     assert len(by_reason["reset"]) == 2
     # Late packets of an endpoint still find their way, over a restart, too.
-    env.until(lambda: [flow["formatted"]["value"]["direction"]
-                       for flow in entries(network, "flows4")] == [1] * 5,
-              "the end of the clients' entries")
+    env.until(lambda: directions(network) == [1] * 5, "the quarantine of five")
     restart(network)
-    env.until(lambda: "5 more are in quarantine" in network.daemon.stderr(), "the quarantine")
-    assert len(entries(network, "flows4")) == 5 and len(network.lines(5)) == 5
+    env.until(lambda: "5 more are in quarantine" in network.daemon.stderr(), "the same five")
+    assert directions(network) == [1] * 5 and len(network.lines(5)) == 5
 
 
 def removed(network, flows):

@@ -155,6 +155,7 @@ int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key
 	if (!p)
 		return -ENOMEM;
 	p->promoter = promoter;
+	timer_init(&p->timer, promoter->worker->loop, NULL); /* never armed */
 	p->legs[SL_TO_CLIENT].key = *key;
 	p->legs[SL_TO_CLIENT].has_flow = true;
 	flow_key_addresses(key, &p->endpoint, &p->source);

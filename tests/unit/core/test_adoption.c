@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A worker takes over what stands in maps of the test's own. */
+#include "core/adoption.h"
+
+#include "base/clock.h"
+#include "core/promoter.h"
+#include "kern/conn_table.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "lib/bpf_maps.h"
+#include "lib/worker_fixture.h"
+
+#define TEXT     LISTENER CLUSTER "route r { proxy = c }\n"
+#define ENDPOINT "127.0.0.1:2" /* as CLUSTER has it */
+
+enum {
+	ID_LISTENER = 1,
+	ID_ROUTE,
+	ID_CLUSTER,
+	ID_ENDPOINT,
+};
+
+struct given {
+	struct worker_fixture f;
+	struct splice splice;
+	struct adoption *adoption;
+};
+
+static void add_name(const struct given *g, enum sl_name_kind kind, const char *text, uint32_t id)
+{
+	struct sl_name name = {.kind = kind};
+
+	memcpy(name.text, text, strlen(text));
+	assert_int_equal(bpf_map_update_elem(g->splice.pins.names_fd, &name, &id, BPF_NOEXIST), 0);
+}
+
+static void given_init(struct given *g, const char *route)
+{
+	static const struct port_pool_options ports = {
+	    .first = SPLICE_PORT_FIRST,
+	    .last = SPLICE_PORT_LAST,
+	    .quarantine_ns = PORT_POOL_QUARANTINE_S * NS_PER_S,
+	    .spaces_max = 4,
+	};
+
+	*g = (struct given){.splice = {.is_open = true, .epoch = 7}};
+	g->splice.pins.flows =
+	    (struct flow_table){map_create(SL_MAP_FLOWS4, 64), map_create(SL_MAP_FLOWS6, 64)};
+	g->splice.pins.conns_fd = map_create(SL_MAP_CONNS, 64);
+	g->splice.pins.names_fd = map_create(SL_MAP_NAMES, 8);
+	assert_int_equal(port_pool_new(&ports, &g->splice.ports), 0);
+	add_name(g, SL_NAME_LISTENER, "l", ID_LISTENER);
+	add_name(g, SL_NAME_ROUTE, route, ID_ROUTE);
+	add_name(g, SL_NAME_CLUSTER, "c", ID_CLUSTER);
+	add_name(g, SL_NAME_ENDPOINT, "c/e", ID_ENDPOINT);
+}
+
+/* A daemon starts. */
+static void given_start(struct given *g)
+{
+	worker_fixture_init(&g->f, TEXT);
+	g->f.shared.splice = &g->splice;
+	g->f.shared.adopt = routing_adopt;
+	assert_int_equal(promoter_new(g->f.worker, &g->splice, &g->f.worker->promoter), 0);
+	assert_int_equal(adoption_new(&g->splice, &g->f.routing->generation, &g->adoption), 0);
+	assert_int_equal(adoption_begin(g->adoption, &g->f.worker, 1), 0);
+	worker_fixture_turn(&g->f);
+}
+
+static void given_stop(struct given *g)
+{
+	worker_fixture_done(&g->f);
+	adoption_free(TAKE_PTR(g->adoption));
+	assert_int_equal(g->f.shared.n_connections, 0);
+}
+
+static void given_done(struct given *g)
+{
+	port_pool_free(g->splice.ports);
+	close(g->splice.pins.flows.fd4);
+	close(g->splice.pins.flows.fd6);
+	close(g->splice.pins.conns_fd);
+	close(g->splice.pins.names_fd);
+	assert_int_equal(generation_count(), 0);
+}
+
+static struct flow_key key_of(uint64_t id, size_t direction)
+{
+	char from[32], to[32];
+	struct address ends[2];
+	struct flow_key key;
+
+	snprintf(from, sizeof(from), "%s", direction == SL_TO_ENDPOINT ? "127.0.0.9:0" : ENDPOINT);
+	snprintf(to, sizeof(to), "127.0.0.1:%llu",
+		 direction == SL_TO_ENDPOINT ? 1 : (unsigned long long)(20000 + id));
+	assert_int_equal(address_parse(from, &ends[0]), 0);
+	if (direction == SL_TO_ENDPOINT)
+		address_set_port(&ends[0], (uint16_t)(30000 + id));
+	assert_int_equal(address_parse(to, &ends[1]), 0);
+	assert_int_equal(flow_key_init(&ends[0], &ends[1], &key), 0);
+	return key;
+}
+
+static void add_flow(const struct given *g, uint64_t id, size_t direction, uint32_t state,
+		     uint8_t marks)
+{
+	const struct flow_key key = key_of(id, direction);
+	const struct sl_flow flow = {
+	    .state = state,
+	    .marks = marks,
+	    .direction = (uint8_t)direction,
+	    .conn_id = id,
+	    .last_ns = clock_monotonic_ns(),
+	    .payload_bytes = 1000 + direction,
+	};
+
+	assert_int_equal(flow_table_insert(&g->splice.pins.flows, &key, &flow), 0);
+}
+
+static void add_conn(const struct given *g, uint64_t id, uint64_t tunnel_timeout_ns)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	struct sl_conn conn = {
+	    .conn_id = id,
+	    .epoch = 6,
+	    .listener = ID_LISTENER,
+	    .route = ID_ROUTE,
+	    .cluster = ID_CLUSTER,
+	    .endpoint = ID_ENDPOINT,
+	    .accepted_ns = now_ns - 3 * NS_PER_MS,
+	    .opened_ns = now_ns - 2 * NS_PER_MS,
+	    .spliced_ns = now_ns,
+	    .tunnel_timeout_ns = tunnel_timeout_ns,
+	    .traffic = {{10, 1}, {20, 2}},
+	    .path = SLUICE_PATH_SPLICE,
+	    .promotions = 1,
+	};
+
+	for (size_t i = 0; i < 2; i++)
+		conn.legs[i].key = key_of(id, i).key;
+	assert_int_equal(conn_table_put(g->splice.pins.conns_fd, &conn), 0);
+}
+
+static void add_pair(const struct given *g, uint64_t id, uint8_t marks)
+{
+	add_conn(g, id, 0);
+	add_flow(g, id, SL_TO_ENDPOINT, SL_ACTIVE, marks);
+	add_flow(g, id, SL_TO_CLIENT, SL_ACTIVE, marks);
+}
+
+static bool has_flow(const struct given *g, uint64_t id, size_t direction)
+{
+	const struct flow_key key = key_of(id, direction);
+	struct sl_flow flow;
+
+	return flow_table_read(&g->splice.pins.flows, &key, &flow) == 0;
+}
+
+static bool has_record(const struct given *g, uint64_t id, struct sl_conn *ret_conn)
+{
+	return conn_table_read(g->splice.pins.conns_fd, id, ret_conn) == 0;
+}
+
+static size_t used_ports(const struct given *g)
+{
+	struct port_pool_usage usage;
+
+	port_pool_usage(g->splice.ports, &usage);
+	return usage.n_used;
+}
+
+static uint64_t on_route(const struct given *g)
+{
+	return routing_route(g->f.routing, "r")->stats->n_active;
+}
+
+static uint64_t on_endpoint(const struct given *g)
+{
+	return cluster_member(routing_cluster(g->f.routing, "c"), "e")->endpoint->n_active;
+}
+
+static void adopt__takes_over_and_leaves_again(void **state)
+{
+	struct connection_info info;
+	struct connection *c;
+	struct sl_conn conn;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	for (int i = 0; i < 2; i++) { /* and so does the next one */
+		given_start(&g);
+		c = worker_find(g.f.worker, 5);
+		assert_non_null(c);
+		connection_describe(c, &info);
+		assert_true(info.is_adopted);
+		assert_int_equal(info.state, CONNECTION_OPEN);
+		assert_string_equal(info.listener, "l");
+		assert_string_equal(info.route, "r");
+		assert_string_equal(info.cluster, "c");
+		assert_string_equal(info.endpoint, "e");
+		assert_string_equal(info.source, "127.0.0.9:30005");
+		assert_int_equal(info.bytes_in, 1010);
+		assert_int_equal(info.bytes_out, 1021);
+		assert_int_equal(on_route(&g), 1);
+		assert_int_equal(on_endpoint(&g), 1);
+		assert_int_equal(used_ports(&g), 1);
+		assert_true(has_record(&g, 5, &conn));
+		assert_int_equal(conn.epoch, 7);
+		assert_true(conn.flags & SL_CONN_ADOPTED);
+		connection_leave(c);
+		assert_int_equal(on_route(&g), 0);
+		assert_int_equal(on_endpoint(&g), 0);
+		given_stop(&g);
+		assert_true(has_flow(&g, 5, SL_TO_ENDPOINT) && has_flow(&g, 5, SL_TO_CLIENT));
+		assert_true(has_record(&g, 5, &conn));
+	}
+	given_done(&g);
+}
+
+static void adopt__follows_a_reload(void **state)
+{
+	struct routing *next;
+	struct connection *c;
+	struct given g;
+
+	given_init(&g, "r");
+	add_conn(&g, 5, 3600 * NS_PER_S + 4711 * NS_PER_MS);
+	add_flow(&g, 5, SL_TO_ENDPOINT, SL_ACTIVE, 0);
+	add_flow(&g, 5, SL_TO_CLIENT, SL_ACTIVE, 0);
+	given_start(&g);
+	c = worker_find(g.f.worker, 5);
+	assert_int_equal(c->route->tunnel_timeout_ms, 3604711); /* its own */
+	assert_int_equal(routing_new(g.f.config, g.f.routing, &next), 0);
+	worker_set_generation(g.f.worker, &next->generation);
+	worker_fixture_turn(&g.f);
+	assert_ptr_equal(c->generation, &next->generation);
+	assert_int_equal(c->route->tunnel_timeout_ms, g.f.config->routes[0].tunnel_timeout_ms);
+	assert_int_equal(on_route(&g), 1); /* once */
+	assert_int_equal(on_endpoint(&g), 1);
+	connection_leave(c);
+	assert_int_equal(on_route(&g), 0);
+	generation_unref(&next->generation);
+	given_stop(&g);
+	given_done(&g);
+}
+
+static void adopt__names_what_is_not_configured(void **state)
+{
+	struct routing *next;
+	struct connection *c;
+	struct given g;
+
+	given_init(&g, "gone");
+	add_pair(&g, 5, 0);
+	given_start(&g);
+	c = worker_find(g.f.worker, 5);
+	assert_string_equal(c->route->name, "gone");
+	assert_int_equal(on_route(&g), 0);
+	assert_int_equal(on_endpoint(&g), 1);
+	/* A reload has no place for it either. */
+	assert_int_equal(routing_new(g.f.config, g.f.routing, &next), 0);
+	worker_set_generation(g.f.worker, &next->generation);
+	worker_fixture_turn(&g.f);
+	assert_string_equal(c->route->name, "gone");
+	connection_end(c, EGW_ADMIN);
+	generation_unref(&next->generation);
+	given_stop(&g);
+	given_done(&g);
+}
+
+static void adopt__accounts_for_what_has_ended(void **state)
+{
+	struct sl_conn conn;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 1, SL_M_FIN | SL_M_FIN_ACKED);
+	add_pair(&g, 2, SL_M_RST);
+	given_start(&g);
+	assert_null(worker_find(g.f.worker, 1));
+	assert_int_equal(g.f.worker->stats->closed[proto_error_index(EEND_EOF)], 1);
+	assert_int_equal(g.f.worker->stats->closed[proto_error_index(EEND_RESET)], 1);
+	assert_int_equal(g.f.worker->stats->bytes[SLUICE_PATH_SPLICE][STATS_IN], 2000);
+	for (uint64_t id = 1; id <= 2; id++) {
+		assert_false(has_record(&g, id, &conn));
+		assert_true(has_flow(&g, id, SL_TO_CLIENT));
+	}
+	assert_int_equal(used_ports(&g), 2);
+	given_stop(&g);
+	given_done(&g);
+}
+
+static void adopt__removes_what_belongs_to_nothing(void **state)
+{
+	struct sl_conn conn;
+	struct given g;
+
+	given_init(&g, "r");
+	add_conn(&g, 1, 0);
+	add_flow(&g, 2, SL_TO_ENDPOINT, SL_LEARN, 0);
+	add_flow(&g, 2, SL_TO_CLIENT, SL_LEARN, 0);
+	add_flow(&g, 3, SL_TO_CLIENT, SL_CLOSED, 0);
+	given_start(&g);
+	assert_int_equal(g.f.worker->by_id.n_nodes, 0);
+	assert_false(has_record(&g, 1, &conn));
+	assert_false(has_flow(&g, 2, SL_TO_ENDPOINT) || has_flow(&g, 2, SL_TO_CLIENT));
+	assert_true(has_flow(&g, 3, SL_TO_CLIENT));
+	assert_int_equal(used_ports(&g), 1); /* and one is in the pool's quarantine */
+	given_stop(&g);
+	given_done(&g);
+}
+
+static void adopt__of_a_worker_that_stops_leaves_the_rest(void **state)
+{
+	struct sl_conn conn;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	worker_fixture_init(&g.f, TEXT);
+	g.f.shared.adopt = routing_adopt;
+	assert_int_equal(promoter_new(g.f.worker, &g.splice, &g.f.worker->promoter), 0);
+	assert_int_equal(adoption_new(&g.splice, &g.f.routing->generation, &g.adoption), 0);
+	assert_int_equal(adoption_last_id(g.adoption), 5);
+	g.f.worker->is_stopping = true;
+	assert_int_equal(adoption_begin(g.adoption, &g.f.worker, 1), 0);
+	worker_fixture_turn(&g.f);
+	assert_true(has_record(&g, 5, &conn) && has_flow(&g, 5, SL_TO_CLIENT));
+	assert_int_equal(conn.epoch, 6);
+	given_stop(&g);
+	given_done(&g);
+}
+
+static void adopt__may_never_begin(void **state)
+{
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	worker_fixture_init(&g.f, TEXT);
+	assert_int_equal(adoption_new(&g.splice, &g.f.routing->generation, &g.adoption), 0);
+	given_stop(&g);
+	given_done(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(adopt__takes_over_and_leaves_again),
+	    cmocka_unit_test(adopt__follows_a_reload),
+	    cmocka_unit_test(adopt__names_what_is_not_configured),
+	    cmocka_unit_test(adopt__accounts_for_what_has_ended),
+	    cmocka_unit_test(adopt__removes_what_belongs_to_nothing),
+	    cmocka_unit_test(adopt__of_a_worker_that_stops_leaves_the_rest),
+	    cmocka_unit_test(adopt__may_never_begin),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
