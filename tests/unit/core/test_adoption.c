@@ -48,8 +48,8 @@ static void given_init(struct given *g, const char *route)
 	};
 
 	*g = (struct given){.splice = {.is_open = true, .epoch = 7}};
-	g->splice.pins.flows =
-	    (struct flow_table){map_create(SL_MAP_FLOWS4, 64), map_create(SL_MAP_FLOWS6, 64)};
+	g->splice.pins.flows.fd4 = map_create(SL_MAP_FLOWS4, 64);
+	g->splice.pins.flows.fd6 = map_create(SL_MAP_FLOWS6, 64);
 	g->splice.pins.conns_fd = map_create(SL_MAP_CONNS, 64);
 	g->splice.pins.names_fd = map_create(SL_MAP_NAMES, 8);
 	assert_int_equal(port_pool_new(&ports, &g->splice.ports), 0);

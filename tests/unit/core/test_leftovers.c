@@ -49,7 +49,7 @@ static void add_name(const struct given *g, enum sl_name_kind kind, const char *
 static void given_init(struct given *g)
 {
 	*g = (struct given){
-	    .flows = {map_create(SL_MAP_FLOWS4, 64), map_create(SL_MAP_FLOWS6, 64)},
+	    .flows = {.fd4 = map_create(SL_MAP_FLOWS4, 64), .fd6 = map_create(SL_MAP_FLOWS6, 64)},
 	    .conns_fd = map_create(SL_MAP_CONNS, 64),
 	    .names_fd = map_create(SL_MAP_NAMES, 8),
 	};
