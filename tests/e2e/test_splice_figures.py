@@ -53,3 +53,33 @@ def test_metrics_of_those_that_stay_and_why(splice_network):
     assert m("sluice_promotions_total") == 3
     assert m("sluice_promotion_seconds_count") == 0
     client.stop(signal.SIGINT)
+
+
+def offload_text(network):
+    return network.box.run(env.BUILD / "sluicectl", "-s", network.control, "show",
+                           "offload").stdout
+
+
+def test_offload_tells_what_there_is(splice_network):
+    network = splice_network()
+    client = network.client("-c", 3, "-m", "idle", "-d", "60")
+    network.wait_spliced(3)
+    splice = network.splice_offload()["splice"]
+    assert splice["abi"] == 1 and sorted(splice["interfaces"]) == ["gb", "gc"]
+    assert splice["maps"]["flows4"] == {"entries": 6, "max": 8192}
+    assert splice["maps"]["conns"] == {"entries": 3, "max": 4096}
+    assert (splice["ports"]["used"], splice["ports"]["quarantined"]) == (3, 0)
+    assert (splice["promoted"], splice["refused"]) == (3, {})
+    assert splice["hook"]["learned"] > 0 and splice["hook"]["event_lost"] == 0
+    text = offload_text(network)
+    assert "flows4 6 of 8192" in text and "3 used, 0 in quarantine" in text, text
+    client.stop(signal.SIGINT)
+
+
+def test_offload_tells_why_and_what_to_do(splice_network):
+    network = splice_network(hooks=("gc",))
+    client = network.client("-c", 3, "-m", "idle", "-d", "60")
+    env.until(lambda: network.paths() == [("relay", "no_hook")] * 3, "three connections")
+    assert network.splice_offload()["splice"]["refused"] == {"no_hook": 3}
+    assert "sluice-loader attach IFACE" in offload_text(network)
+    client.stop(signal.SIGINT)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluicectl/verbs.h"
 
+#include "app/sluicectl/print_offload.h"
 #include "app/table.h"
 
 #include <stdio.h>
@@ -256,21 +257,6 @@ static void print_listener_rows(const json_t *rows)
 	    {"address", "ADDRESS", COLUMN_TEXT, 0},
 	    {"backlog", "BACKLOG", COLUMN_NUMBER, 2},
 	    {"accepted", "ACCEPTED", COLUMN_NUMBER, 1},
-	};
-
-	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
-}
-
-static void print_offload_rows(const json_t *rows)
-{
-	static const struct column columns[] = {
-	    {"path", "PATH", COLUMN_TEXT, 0},
-	    {"available", "AVAILABLE", COLUMN_TEXT, 0},
-	    {"reason", "REASON", COLUMN_TEXT, 0},
-	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 1},
-	    {"bytes_in", "BYTES IN", COLUMN_BYTES, 2},
-	    {"bytes_out", "BYTES OUT", COLUMN_BYTES, 2},
-	    {"detail", "DETAIL", COLUMN_TEXT, 3},
 	};
 
 	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());

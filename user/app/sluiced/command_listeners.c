@@ -6,6 +6,7 @@
 #include "app/sluiced/gateway.h"
 #include "app/sluiced/json_util.h"
 #include "app/sluiced/offload.h"
+#include "app/sluiced/offload_splice.h"
 #include "base/address.h"
 
 /* ---- show.listeners ------------------------------------------------------------------------ */
@@ -60,6 +61,9 @@ void command_show_offload(struct control_call *call, const struct command_args *
 						json_u64(stat_get(&stats.bytes[path][STATS_IN])),
 						"bytes_out",
 						json_u64(stat_get(&stats.bytes[path][STATS_OUT]))));
+		if (path == SLUICE_PATH_SPLICE)
+			json_object_set_new(json_array_get(rows, i), "splice",
+					    offload_splice_json(g, &stats));
 	}
 	control_finish(call, rows);
 }
