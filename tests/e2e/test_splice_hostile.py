@@ -64,12 +64,20 @@ class Live:
         sock.bind(("::" if self.network.version == 6 else "", source_port))
         sock.connect((host.strip("[]"), int(port)))
 
+    def echo(self):
+        """Whether a message comes back; or a reset."""
+        try:
+            self.stream.send(ws_raw.frame(ws_raw.BINARY, MESSAGE))
+            self.stream.expect_frame(ws_raw.BINARY, MESSAGE)
+        except ConnectionResetError:
+            return False
+        self.n_messages += 1
+        return True
+
     def check(self):
         """It lives, on the same path, and nobody has said RST."""
         for _ in range(2):
-            self.stream.send(ws_raw.frame(ws_raw.BINARY, MESSAGE))
-            self.stream.expect_frame(ws_raw.BINARY, MESSAGE)
-            self.n_messages += 1
+            assert self.echo()
         assert self.network.paths() == [("splice", "none")]
         for wire in self.wires:
             wire.look()
@@ -244,3 +252,34 @@ def test_what_the_map_does_not_hold_stays_on_the_relay(splice_network):
     assert result_of(client)["opened"] == 100
     network.wait_none()
     assert len(network.lines(100)) == 100
+
+
+def remove_hook(network, interface):
+    """By force, past the loader: the daemon and its maps are told nothing."""
+    index = json.loads(network.box.run("ip", "-j", "link", "show", interface).stdout)[0]["ifindex"]
+    links = network.box.run("find", "/sys/fs/bpf/sluice", "-type", "f", "-name", f"tcx_*_{index}")
+    if links.stdout:
+        network.box.run("rm", *links.stdout.split())
+    else:
+        network.box.run("tc", "filter", "delete", "dev", interface, "ingress")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_hook_that_is_removed_by_force(splice_network, make_live, version):
+    """
+    Both ends learn it from our kernel, as soon as they send; the daemon, from the silence. Who
+    comes then is served by the relay.
+    """
+    network = splice_network(version, route="tunnel_timeout = 2s")
+    live = make_live(network)
+    remove_hook(network, "gc")
+    while live.echo():  # a link goes a little later than its pin
+        pass
+    row = network.lines(1)[0]
+    assert (row["path"], row["reason"]) == ("splice", "tunnel_timeout")
+    assert row["bytes_in"] == live.n_messages * (len(MESSAGE) + MASKED)
+    client = network.client("-c", "8", "-d", "2", "-s", "64-3000", "--verify")
+    env.until(lambda: network.paths() == [("relay", "asymmetric")] * 8, "eight on the relay")
+    assert result_of(client)["opened"] == 8
+    network.wait_none()
+    assert {row["path"] for row in network.lines(9)[1:]} == {"relay"}
