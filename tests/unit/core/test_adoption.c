@@ -62,6 +62,7 @@ static void given_init(struct given *g, const char *route)
 /* A daemon starts. */
 static void given_start(struct given *g)
 {
+	g->splice.pins.flows.counts = &g->splice.counts;
 	worker_fixture_init(&g->f, TEXT);
 	g->f.shared.splice = &g->splice;
 	g->f.shared.adopt = routing_adopt;
@@ -163,6 +164,12 @@ static bool has_flow(const struct given *g, uint64_t id, size_t direction)
 static bool has_record(const struct given *g, uint64_t id, struct sl_conn *ret_conn)
 {
 	return conn_table_read(g->splice.pins.conns_fd, id, ret_conn) == 0;
+}
+
+/* As the metrics have it. */
+static uint64_t n_flows(const struct given *g)
+{
+	return g->splice.counts.n4;
 }
 
 static size_t used_ports(const struct given *g)
@@ -267,7 +274,9 @@ static void adopt__names_what_is_not_configured(void **state)
 	worker_set_generation(g.f.worker, &next->generation);
 	worker_fixture_turn(&g.f);
 	assert_string_equal(c->route->name, "gone");
+	assert_int_equal(n_flows(&g), 2);
 	connection_end(c, EGW_ADMIN);
+	assert_int_equal(n_flows(&g), 0);
 	generation_unref(&next->generation);
 	given_stop(&g);
 	given_done(&g);
@@ -311,6 +320,7 @@ static void adopt__removes_what_belongs_to_nothing(void **state)
 	assert_false(has_flow(&g, 2, SL_TO_ENDPOINT) || has_flow(&g, 2, SL_TO_CLIENT));
 	assert_true(has_flow(&g, 3, SL_TO_CLIENT));
 	assert_int_equal(used_ports(&g), 1); /* and one is in the pool's quarantine */
+	assert_int_equal(n_flows(&g), 1);
 	given_stop(&g);
 	given_done(&g);
 }
