@@ -9,6 +9,7 @@
 #include "sluice/event.h"
 #include "sluice/flow.h"
 #include "sluice/splice_stats.h"
+#include "sluice/way.h"
 
 #include <linux/bpf.h>
 
@@ -42,6 +43,13 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SL_WAYS);
+	__type(key, __u32);
+	__type(value, struct sl_way);
+} ways SEC(".maps");
 
 /* The rest is for userspace; the programs do not look at it. */
 

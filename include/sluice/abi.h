@@ -64,6 +64,7 @@ struct sl_name {
 #define SL_MAP_CONNS  "conns"  /* __u64 conn_id -> struct sl_conn */
 #define SL_MAP_EVENTS "events" /* ring buffer of struct sl_event */
 #define SL_MAP_STATS  "stats"  /* per CPU: enum sl_stat -> __u64 */
+#define SL_MAP_WAYS   "ways"   /* per CPU: sl_way_place() -> struct sl_way */
 #define SL_MAP_HOOKED "hooked" /* __u32 ifindex -> struct sl_hooked, by the loader */
 
 #define SL_PROG_SPLICE   "sl_splice"

@@ -14,7 +14,7 @@ struct ring_buffer;
 struct splice_programs {
 	struct bpf_object *tc, *ctl;
 	int hook_fd, activate_fd, hold_fd;
-	int flows4_fd, flows6_fd, stats_fd;
+	int flows4_fd, flows6_fd, stats_fd, ways_fd;
 	struct ring_buffer *events;
 	struct sl_event got[SPLICE_PROGRAMS_EVENTS]; /* by splice_programs_events() */
 	size_t n_got;

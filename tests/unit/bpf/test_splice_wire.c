@@ -8,8 +8,10 @@
  */
 #include "base/std.h"
 #include "lib/splice_frames.h"
+#include "sluice/way.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
@@ -32,6 +34,7 @@ struct wire {
 	struct splice_programs programs;
 	uint32_t a0, a1, b0, b1;
 	uint8_t a0_mac[6], b0_mac[6], b1_mac[6];
+	uint64_t n_conns;
 };
 
 /* ---- the namespace --------------------------------------------------------------------------- */
@@ -202,6 +205,8 @@ static void prepare(struct wire *wire, bool is_ipv6, struct ref_packet *packet,
 	ref_randomize_flow(flow, is_ipv6, &random);
 	flow->flags = SL_F_TIMESTAMPS | (is_ipv6 ? SL_F_IPV6_OUT : 0);
 	flow->state = SL_ACTIVE;
+	flow->conn_id = ++wire->n_conns; /* no way is remembered for it */
+	flow->direction = SL_TO_ENDPOINT;
 	flow->oif = wire->b0;
 	flow->marks = SL_M_SEEN | SL_M_TSVAL;
 	flow->end_seq = 1000;
@@ -280,6 +285,90 @@ static void packet__leaves_by_the_way_of_the_lookup(void **state)
 
 	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
 		assert_false(check_way(wire, is_ipv6, 0, monotonic_ns()) & SL_M_NO_LOOKUP);
+}
+
+static void put_way(const struct wire *wire, const struct sl_flow *flow, const struct sl_way *way)
+{
+	uint32_t place = sl_way_place(flow->conn_id, flow->direction);
+	_cleanup_free_ struct sl_way *each =
+	    calloc((size_t)libbpf_num_possible_cpus(), sizeof(*each));
+
+	assert_non_null(each);
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		each[cpu] = *way;
+	assert_int_equal(bpf_map_update_elem(wire->programs.ways_fd, &place, each, 0), 0);
+}
+
+/* Return: whether it went to @way->dmac, and not where the neighbour really is. */
+static bool leaves_by(struct wire *wire, bool is_ipv6, const struct sl_way *way, int64_t conn_off,
+		      int64_t age_off)
+{
+	_cleanup_close_ int fd = open_packet_socket(wire->b1, false);
+	struct ref_packet packet;
+	struct sl_flow flow;
+	struct frame got;
+	uint32_t age;
+
+	do {
+		struct sl_way known = *way;
+
+		prepare(wire, is_ipv6, &packet, &flow);
+		age = sl_way_age(monotonic_ns());
+		flow.last_ns = monotonic_ns();
+		known.conn_id = flow.conn_id + (uint64_t)conn_off;
+		known.age = age + (uint32_t)age_off;
+		put_way(wire, &flow, &known);
+		transmit(wire, &packet, &flow);
+		got.size = receive_tcp(fd, got.bytes, sizeof(got.bytes), 0);
+	} while (age != sl_way_age(monotonic_ns())); /* it may have become too old meanwhile */
+	if (memcmp(got.bytes, way->dmac, 6) == 0)
+		return true;
+	assert_memory_equal(got.bytes, wire->b1_mac, 6);
+	return false;
+}
+
+static void packet__leaves_by_the_way_that_was_found_before(void **state)
+{
+	struct wire *wire = need_wire(state);
+	struct sl_way way = {.oif = wire->b0, .mtu = 1500, .dmac = {2, 0, 0, 0, 0, 77}};
+
+	memcpy(way.smac, wire->b0_mac, 6);
+	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
+		way.mtu = 1500;
+		assert_true(leaves_by(wire, is_ipv6, &way, 0, 0));
+		assert_false(leaves_by(wire, is_ipv6, &way, SL_WAYS / 2, 0)); /* another's */
+		assert_false(leaves_by(wire, is_ipv6, &way, 0, -1));
+		way.mtu = 60; /* then the routes say what is too large */
+		assert_false(leaves_by(wire, is_ipv6, &way, 0, 0));
+	}
+}
+
+/* And the routes are what is remembered. */
+static void packet__remembers_its_way(void **state)
+{
+	struct wire *wire = need_wire(state);
+
+	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
+		struct sl_way *each = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*each));
+		bool is_found = false;
+		uint32_t place;
+
+		assert_non_null(each);
+		(void)check_way(wire, is_ipv6, 0, monotonic_ns());
+		place = sl_way_place(wire->n_conns, SL_TO_ENDPOINT);
+		assert_int_equal(bpf_map_lookup_elem(wire->programs.ways_fd, &place, each), 0);
+		for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++) {
+			if (each[cpu].conn_id != wire->n_conns)
+				continue;
+			is_found = true;
+			assert_int_equal(each[cpu].oif, wire->b0);
+			assert_int_equal(each[cpu].mtu, 1500);
+			assert_memory_equal(each[cpu].dmac, wire->b1_mac, 6);
+			assert_memory_equal(each[cpu].smac, wire->b0_mac, 6);
+		}
+		assert_true(is_found);
+		free(each);
+	}
 }
 
 static void packet__of_a_new_second_leaves_by_the_neighbour(void **state)
@@ -603,6 +692,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(packet__leaves_by_the_way_of_the_lookup),
+	    cmocka_unit_test(packet__leaves_by_the_way_that_was_found_before),
+	    cmocka_unit_test(packet__remembers_its_way),
 	    cmocka_unit_test(packet__of_a_new_second_leaves_by_the_neighbour),
 	    cmocka_unit_test(packet__leaves_without_a_lookup_that_was_refused),
 	    cmocka_unit_test(packet__leaves_without_forwarding),
