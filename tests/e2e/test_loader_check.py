@@ -66,6 +66,11 @@ def test_check_sees_settings(box):
     box.run("sh", "-c", f"echo 1 >{conf}/vb/forwarding")
     assert items()["forwarding_v4"]["state"] == "present"
 
+    # The kernel's own range begins behind ours.
+    found = items()["reserved_ports"]
+    assert found["state"] == "present" and found["detail"].startswith("16384-32767 are not among")
+    box.run("sh", "-c", "echo 10000 60999 >/proc/sys/net/ipv4/ip_local_port_range")
+    box.run("sh", "-c", "echo 10000-20000 >/proc/sys/net/ipv4/ip_local_reserved_ports")
     found = items()["reserved_ports"]
     assert found["state"] == "missing" and "ip_local_reserved_ports=" in found["detail"]
     setting = re.search(r"sysctl -w (.*)=(.*)$", found["detail"])

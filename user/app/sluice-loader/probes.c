@@ -6,6 +6,7 @@
 #include "app/sluice-loader/netns.h"
 #include "app/sluice-loader/objects.h"
 #include "base/text_writer.h"
+#include "core/splice.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -367,6 +368,25 @@ static void probe_forwarding_v6(struct probe_result *ret)
 	set_forwarding(ret, "ipv6");
 }
 
+/* Whether the list "1,5-9,..." has all of @first to @last. The kernel writes it in order, with
+ * neighbours joined. */
+static bool list_has(const char *list, unsigned int first, unsigned int last)
+{
+	while (*list) {
+		char *end;
+		unsigned long low = strtoul(list, &end, 10), high = low;
+
+		if (*end == '-')
+			high = strtoul(end + 1, &end, 10);
+		if (low <= first && last <= high)
+			return true;
+		if (end == list || *end != ',')
+			return false;
+		list = end + 1;
+	}
+	return false;
+}
+
 static void probe_reserved_ports(struct probe_result *ret)
 {
 	char range[64], reserved[256];
@@ -377,11 +397,15 @@ static void probe_reserved_ports(struct probe_result *ret)
 	// NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers
 	if (sscanf(range, "%u %u", &low, &high) != 2)
 		set_unknown(ret, "net.ipv4.ip_local_port_range cannot be read");
-	else if (reserved[0] != '\0')
+	else if (low > SPLICE_PORT_LAST || high < SPLICE_PORT_FIRST)
+		set(ret, true, "%u-%u are not among %u-%u, which the kernel gives away",
+		    SPLICE_PORT_FIRST, SPLICE_PORT_LAST, low, high);
+	else if (list_has(reserved, MAX(low, SPLICE_PORT_FIRST), MIN(high, SPLICE_PORT_LAST)))
 		set(ret, true, "%.200s, of %u-%u", reserved, low, high);
 	else
-		set(ret, false, "none of %u-%u; for instance: sysctl -w %s=%u-%u", low, high,
-		    "net.ipv4.ip_local_reserved_ports", low + (high - low) / 2 + 1, high);
+		set(ret, false, "not all of %u-%u, of %u-%u: sysctl -w %s=%u-%u", SPLICE_PORT_FIRST,
+		    SPLICE_PORT_LAST, low, high, "net.ipv4.ip_local_reserved_ports",
+		    SPLICE_PORT_FIRST, SPLICE_PORT_LAST);
 }
 
 static void probe_xdp(struct probe_result *ret)
