@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from lib import box as boxes
 from lib import env
 from lib.splice_network import result_of
 
@@ -30,3 +31,26 @@ def test_splice(splice_network, version):
     client.send_signal(signal.SIGINT)
     result = result_of(client)
     assert result["opened"] == 4 and result["messages"] > 4
+
+
+def test_a_daemon_says_why_it_has_no_programs(directory):
+    """Nobody has loaded them; or nobody can, on a kernel that is too old."""
+    if boxes.missing():
+        pytest.skip(boxes.missing())
+    config = directory / "sluice.conf"
+    config.write_text(f"""
+admin {{ control = "{directory}/s" }}
+listener l {{ listen = {{"127.0.0.1:8080"}} }}
+route r {{ echo = true }}
+""")
+    with boxes.Box(directory) as box:
+        is_possible = box.loader("load", check=False).returncode == 0
+        if is_possible:
+            box.loader("unload")
+        with box.start(env.BUILD / "sluiced", "-c", config):
+            env.until((directory / "s").exists, "the control socket")
+            said = box.run(env.BUILD / "sluicectl", "-j", "-s", directory / "s", "show", "offload")
+    (row,) = [row for row in json.loads(said.stdout) if row["path"] == "splice"]
+    assert row["reason"] == ("not_loaded" if is_possible else "kernel"), row
+    if not is_possible:
+        assert " is too old, 6.1 is not" in row["detail"]
