@@ -48,8 +48,9 @@ route r {{ echo = true }}
         if is_possible:
             box.loader("unload")
         with box.start(env.BUILD / "sluiced", "-c", config):
-            env.until((directory / "s").exists, "the control socket")
-            said = box.run(env.BUILD / "sluicectl", "-j", "-s", directory / "s", "show", "offload")
+            ask = env.BUILD / "sluicectl", "-j", "-s", directory / "s", "show", "offload"
+            env.until(lambda: box.run(*ask, check=False).returncode == 0, "an answer")
+            said = box.run(*ask)
     (row,) = [row for row in json.loads(said.stdout) if row["path"] == "splice"]
     assert row["reason"] == ("not_loaded" if is_possible else "kernel"), row
     if not is_possible:

@@ -102,12 +102,13 @@ route r {{ proxy = c  {route} }}
         self.daemon = self.start(*self.starter, env.BUILD / "sluiced", "-c", self.config,
                                  *self.options, nofile=nofile)
         env.until(self._answers, "the control socket")
-        self.ctl("status")  # answered when everything has been opened
         self.pid = self._find_daemon()
 
     def _answers(self):
         assert self.daemon.is_running(), f"sluiced ended early: {self.daemon.stderr()}"
-        return self.control.exists()
+        # Answered when everything has been opened, threads run, and a turn of the loop was made.
+        asked = self.box.run(env.BUILD / "sluicectl", "-s", self.control, "status", check=False)
+        return asked.returncode == 0
 
     def kill_daemon(self):
         os.kill(self.pid, signal.SIGKILL)
