@@ -146,21 +146,7 @@ static int find_ancestors(struct adoption *a)
 	return 0;
 }
 
-/* ---- entries and ports
- * --------------------------------------------------------------------------------- */
-
-static void count_entries(const struct adoption *a)
-{
-	const struct flow_table *flows = &a->splice->pins.flows;
-
-	for (size_t i = 0; i < a->left.n_conns; i++) {
-		for (size_t d = 0; d < 2 && !a->left.conns[i].is_stray; d++)
-			flow_table_found(flows, &a->left.conns[i].flows[d].key);
-	}
-	/* Those of strays are among them. */
-	for (size_t i = 0; i < a->left.n_flows; i++)
-		flow_table_found(flows, &a->left.flows[i].key);
-}
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 /* Before the first connection of ours chooses one. A port outside of the pool needs no mark. */
 static void mark_port(const struct adoption *a, const struct left_flow *flow)
@@ -433,7 +419,6 @@ int adoption_new(struct splice *splice, struct generation *generation,
 		adoption_free(a);
 		return error;
 	}
-	count_entries(a);
 	mark_ports(a);
 	*ret_adoption = a;
 	return 0;

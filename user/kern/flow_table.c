@@ -127,11 +127,6 @@ static void count(const struct flow_table *table, const struct flow_key *key, in
 					  (uint64_t)change, memory_order_relaxed);
 }
 
-void flow_table_found(const struct flow_table *table, const struct flow_key *key)
-{
-	count(table, key, 1);
-}
-
 int flow_table_insert(const struct flow_table *table, const struct flow_key *key,
 		      const struct sl_flow *flow)
 {

@@ -49,8 +49,6 @@ int flow_table_read(const struct flow_table *table, const struct flow_key *key,
 /** flow_table_take() - read and delete: no packet is counted behind the copy. Return: likewise */
 int flow_table_take(const struct flow_table *table, const struct flow_key *key,
 		    struct sl_flow *ret_flow);
-/** flow_table_found() - count an entry that another process has inserted */
-void flow_table_found(const struct flow_table *table, const struct flow_key *key);
 /** flow_table_delete() - Return: 0, -ENOENT, or another -errno */
 int flow_table_delete(const struct flow_table *table, const struct flow_key *key);
 /* Return: 0 to go on, or a negative value to stop with. */

@@ -63,6 +63,7 @@ static void given_init(struct given *g, const char *route)
 static void given_start(struct given *g)
 {
 	g->splice.pins.flows.counts = &g->splice.counts;
+	assert_int_equal(flow_table_count(&g->splice.pins.flows), 0);
 	worker_fixture_init(&g->f, TEXT);
 	g->f.shared.splice = &g->splice;
 	g->f.shared.adopt = routing_adopt;
