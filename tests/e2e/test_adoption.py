@@ -66,6 +66,19 @@ def restart(network):
     network.start_daemon()
 
 
+def wait_moving(network):
+    """Until bytes have passed on each."""
+    before = {row["conn"]: row["bytes_in"] for row in network.connections()}
+    env.until(lambda: all(row["bytes_in"] > before[row["conn"]] for row in network.connections()),
+              "bytes on every connection")
+
+
+def ended(client):
+    """The result of a client that was told to end, however long it took to get so far."""
+    client.stop(signal.SIGINT)
+    return result_of(client)
+
+
 def assert_exact(rows, messages):
     assert sum(row["bytes_in"] - MASKED_CLOSE for row in rows) == messages * (64 + MASKED)
     assert sum(row["bytes_out"] - PLAIN_CLOSE for row in rows) == messages * (64 + PLAIN)
@@ -74,7 +87,7 @@ def assert_exact(rows, messages):
 @pytest.mark.parametrize("version", [4, 6])
 def test_killed_and_restarted_it_goes_on(splice_network, version):
     network = splice_network(version)
-    client = network.client("-c", 6, "-m", "rate", "-r", "600", "-d", "4", "-s", "64", "--verify")
+    client = network.client("-c", 6, "-m", "rate", "-r", "600", "-d", "60", "-s", "64", "--verify")
     network.wait_spliced(6)
     before = {row["conn"]: row for row in network.connections()}
     restart(network)
@@ -88,7 +101,8 @@ def test_killed_and_restarted_it_goes_on(splice_network, version):
         assert row["age_ms"] >= old["age_ms"] and row["bytes_in"] >= old["bytes_in"]
     assert network.ctl("show", "clusters")[0]["connections"] == 6
     assert network.ctl("show", "routes")[0]["connections"] == 6
-    messages = result_of(client)["messages_total"]
+    wait_moving(network)
+    messages = ended(client)["messages_total"]
     network.wait_none()
     lines = network.lines(6)
     assert len(lines) == 6
@@ -103,17 +117,20 @@ def test_killed_and_restarted_it_goes_on(splice_network, version):
 def test_twice_in_sequence_and_stopped_in_between(splice_network):
     """By SIGTERM, too: what the kernel serves needs no daemon, and no byte is lost."""
     network = splice_network()
-    client = network.client("-c", 4, "-m", "rate", "-r", "400", "-d", "6", "-s", "64", "--verify")
+    client = network.client("-c", 4, "-m", "rate", "-r", "400", "-d", "60", "-s", "64", "--verify")
     network.wait_spliced(4)
     network.stop_daemon()
     network.start_daemon()
     adopted(network, 4)
+    wait_moving(network)
     restart(network)
     adopted(network, 4)
+    wait_moving(network)
     network.stop_daemon()
     network.start_daemon()
     adopted(network, 4)
-    messages = result_of(client)["messages_total"]
+    wait_moving(network)
+    messages = ended(client)["messages_total"]
     network.wait_none()
     assert_exact(network.lines(4), messages)
     assert len(network.lines(4)) == 4
@@ -329,7 +346,7 @@ def test_a_peer_that_nobody_would_tell_is_reset(splice_network):
 
 def test_garbage_is_named_and_does_no_harm(splice_network):
     network = splice_network()
-    client = network.client("-c", 2, "-m", "rate", "-r", "100", "-d", "4", "--verify")
+    client = network.client("-c", 2, "-m", "rate", "-r", "100", "-d", "60", "--verify")
     network.wait_spliced(2)
     record = network.box.run("bpftool", "-j", "map", "dump", "pinned", f"{PINS}/conns").stdout
     good = bytes(int(byte, 16) for byte in json.loads(record)[0]["value"])
@@ -361,7 +378,7 @@ def test_garbage_is_named_and_does_no_harm(splice_network):
                  "flows4 192.0.2.1:81 > 192.0.2.2:256: direction 7 is none"):
         assert said.count(name) == 1, (name, said)
     assert len(entries(network, "conns")) == 2 and len(entries(network, "flows4")) == 4
-    result_of(client)
+    ended(client)
 
 
 def test_two_daemons_do_not_share_the_pins(splice_network):
