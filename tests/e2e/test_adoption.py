@@ -258,13 +258,13 @@ def directions(network):
 
 def test_what_ended_meanwhile_is_accounted_for(splice_network):
     network = splice_network()
-    ending = network.client("-c", 3, "-n", "600", "-m", "rate", "-r", "400", "-s", "64")
+    ending = network.client("-c", 3, "-d", "60", "-m", "rate", "-r", "400", "-s", "64")
     network.wait_spliced(3)
-    reset = network.client("-c", 2, "-m", "idle", "-d", "1", "--reset")
+    reset = network.client("-c", 2, "-m", "idle", "-d", "60", "--reset")
     network.wait_spliced(5)
     network.kill_daemon()
-    messages = result_of(ending)["messages_total"]
-    reset.wait(6 * env.PATIENCE_S)
+    messages = ended(ending)["messages_total"]
+    reset.stop(signal.SIGINT)
     network.start_daemon()
     lines = network.lines(5)
     assert not network.connections()
