@@ -55,6 +55,21 @@ def test_metrics_of_those_that_stay_and_why(splice_network):
     client.stop(signal.SIGINT)
 
 
+def test_idle_is_what_the_kernel_sees(splice_network):
+    """The daemon has seen nothing of either for long; one of them is busy."""
+    network = splice_network()
+    silent = network.client("-c", 1, "-m", "idle", "-d", "60")
+    network.wait_spliced(1)
+    ids = {row["conn"] for row in network.connections()}
+    busy = network.client("-c", 1, "-m", "rate", "-r", "50", "-d", "60")
+    network.wait_spliced(2)
+    env.until(lambda: all(row["age_ms"] > 3000 for row in network.connections()), "three seconds")
+    show = ("show", "connections", "--idle", "2s")
+    env.until(lambda: {row["conn"] for row in network.ctl(*show)} == ids, "the silent one alone")
+    for client in (silent, busy):
+        client.stop(signal.SIGINT)
+
+
 def offload_text(network):
     return network.box.run(env.BUILD / "sluicectl", "-s", network.control, "show",
                            "offload").stdout

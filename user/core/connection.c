@@ -336,10 +336,18 @@ static void copy_name(char ret_name[CONFIG_NAME_MAX + 1], const char *name)
 	snprintf(ret_name, CONFIG_NAME_MAX + 1, "%s", name ? name : "");
 }
 
-void connection_describe(const struct connection *c, struct connection_info *ret_info)
+uint64_t connection_idle_ms(const struct connection *c)
 {
 	double idle_s = ev_now(c->worker->loop) - c->active_at;
+	uint64_t idle_ms;
 
+	if (spliced_read_idle(c, &idle_ms))
+		return idle_ms;
+	return idle_s > 0 ? (uint64_t)(idle_s * 1000) : 0;
+}
+
+void connection_describe(const struct connection *c, struct connection_info *ret_info)
+{
 	*ret_info = (struct connection_info){
 	    .id = c->id,
 	    .worker = c->worker->index,
@@ -348,7 +356,7 @@ void connection_describe(const struct connection *c, struct connection_info *ret
 	    .reason = c->reason,
 	    .is_adopted = c->is_adopted,
 	    .age_ms = (clock_monotonic_ns() - c->accepted_ns) / NS_PER_MS,
-	    .idle_ms = idle_s > 0 ? (uint64_t)(idle_s * 1000) : 0,
+	    .idle_ms = connection_idle_ms(c),
 	    .bytes_in = c->client.bytes_in,
 	    .bytes_out = c->client.bytes_out,
 	    .frames_in = c->frames_in,

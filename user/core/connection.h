@@ -195,6 +195,8 @@ struct connection_info {
 	uint64_t frames_in, frames_out;
 };
 
+/** connection_idle_ms() - since bytes passed last, on whichever path */
+uint64_t connection_idle_ms(const struct connection *c);
 void connection_describe(const struct connection *c, struct connection_info *ret_info);
 /** connection_format_source() - "1.2.3.4:5", "[::1]:5" or "unix:"; at least 64 bytes */
 void connection_format_source(const struct connection *c, char *ret_text, size_t size);

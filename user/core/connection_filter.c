@@ -19,8 +19,6 @@ void connection_filter_init(struct connection_filter *filter)
 
 bool connection_filter_matches(const struct connection_filter *filter, const struct connection *c)
 {
-	double idle_s = ev_now(c->worker->loop) - c->active_at;
-
 	return (filter->id == 0 || filter->id == c->id) &&
 	       name_matches(filter->route, c->route ? c->route->name : NULL) &&
 	       name_matches(filter->cluster, c->cluster ? c->cluster->name : NULL) &&
@@ -29,7 +27,7 @@ bool connection_filter_matches(const struct connection_filter *filter, const str
 	       (filter->path < 0 || (c->opened_ns && filter->path == c->path)) &&
 	       (filter->source.family == 0 || ip_prefix_has(&filter->source, &c->source.sa)) &&
 	       (clock_monotonic_ns() - c->accepted_ns) / NS_PER_MS >= filter->older_ms &&
-	       idle_s * 1000 >= (double)filter->idle_ms;
+	       (filter->idle_ms == 0 || connection_idle_ms(c) >= filter->idle_ms);
 }
 
 bool connection_filter_fits(const struct connection_filter *filter,

@@ -76,13 +76,22 @@ void spliced_settle(struct connection *c)
 	c->frames_out += flow_pair_frames(&flows[SL_TO_CLIENT]);
 }
 
+bool spliced_read_idle(const struct connection *c, uint64_t *ret_ms)
+{
+	struct sl_flow flows[2];
+
+	if (!spliced_is(c) || !promotion_entries_read(c->promotion, flows))
+		return false;
+	*ret_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
+	return true;
+}
+
 void spliced_describe(const struct connection *c, struct connection_info *info)
 {
 	struct sl_flow flows[2];
 
 	if (!spliced_is(c) || !promotion_entries_read(c->promotion, flows))
 		return;
-	info->idle_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
 	info->bytes_in += flows[SL_TO_ENDPOINT].payload_bytes;
 	info->bytes_out += flows[SL_TO_CLIENT].payload_bytes;
 	info->frames_in += flow_pair_frames(&flows[SL_TO_ENDPOINT]);

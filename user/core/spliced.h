@@ -21,6 +21,9 @@ bool spliced_is(const struct connection *c);
 /** spliced_settle() - before a connection that ends is accounted for: add what the kernel has
  * counted. Unless that has seen the end, its entries are gone then */
 void spliced_settle(struct connection *c);
+/** spliced_read_idle() - how long the kernel has seen no packet of it. Return: whether it is
+ * spliced */
+bool spliced_read_idle(const struct connection *c, uint64_t *ret_ms);
 /** spliced_describe() - add to a listing's row what the kernel has counted */
 void spliced_describe(const struct connection *c, struct connection_info *info);
 /** spliced_reset_peers() - of one that our decision has ended, and that has neither sockets nor
