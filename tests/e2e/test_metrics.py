@@ -18,6 +18,7 @@ NAMES = {
     "sluice_handshake_seconds",
     "sluice_promotions_total",
     "sluice_promotion_seconds",
+    "sluice_promotion_switch_seconds_total",
     "sluice_bytes_total",
     "sluice_frames_total",
     "sluice_endpoint_up",

@@ -34,6 +34,8 @@ def test_metrics_of_spliced_connections(splice_network, version):
     assert m("sluice_map_entries", map="conns") == 0
     assert m("sluice_promotion_seconds_count") == n
     assert 0 < m("sluice_promotion_seconds_sum") < n
+    switch_s = m("sluice_promotion_switch_seconds_total")
+    assert 0 < switch_s < m("sluice_promotion_seconds_sum")
     assert m("sluice_splice_packets_total", result="forwarded") > 0
     assert m("sluice_splice_packets_total", result="learned") > 0
     assert m("sluice_splice_events_lost_total") == 0

@@ -87,9 +87,9 @@ def test_a_ratio_below_zero_has_no_geometric_mean():
 
 def test_all_targets_are_met():
     rows = [row(64, 64), row(1000, 16384)]
-    verdicts = targets.judge(rows, {"promotion_us": 9.9, "map_bytes_per_connection": 496,
+    verdicts = targets.judge(rows, {"promotion_us": 9.9, "promotion_switch_us": 9, "map_bytes_per_connection": 496,
                                     "descriptors_per_connection": 0})
-    assert len(verdicts) == 9
+    assert len(verdicts) == 10
     assert all(v["met"] and not v["missed"] for v in verdicts)
 
 
@@ -123,7 +123,7 @@ def test_large_messages_have_a_limit_of_their_own():
 def test_what_is_not_resolved_or_not_measured_is_not_met():
     verdict = verdict_on("gateway CPU vs routing, up to 1 KiB", [row(64, 64, cpu_vs_routing=None)])
     assert not verdict["met"] and verdict["value"] is None and verdict["missed"] == ["64 x 64 B"]
-    assert not verdict_on("daemon's time for a promotion, µs", [row(64, 64)])["met"]
+    assert not verdict_on("daemon's time for a promotion, all of it, µs", [row(64, 64)])["met"]
     assert not verdict_on("descriptors of a spliced connection", [row(64, 64)],
                           descriptors_per_connection=0.01)["met"]
 
@@ -140,9 +140,10 @@ def test_the_time_of_promotions_is_shared_by_those_that_succeeded():
     page = "\n".join([
         'sluice_promotions_total{result="done",reason="none"} 200',
         'sluice_promotions_total{result="refused",reason="busy"} 50',
-        "sluice_promotion_seconds_sum 0.0016", "sluice_promotion_seconds_count 250"])
-    done, seconds = splicing.read_promotions(page)
-    assert done == 200 and math.isclose(seconds, 0.0016)
+        "sluice_promotion_seconds_sum 0.0016", "sluice_promotion_seconds_count 250",
+        "sluice_promotion_switch_seconds_total 0.0010"])
+    done, seconds, switches = splicing.read_promotions(page)
+    assert done == 200 and math.isclose(seconds, 0.0016) and math.isclose(switches, 0.001)
 
 
 def test_a_page_without_the_time_says_nothing():

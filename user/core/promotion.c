@@ -234,6 +234,8 @@ static struct attempt try_timed(struct promotion *p)
 	p->tries++;
 	attempt = try_now(p);
 	promotion_spend(p, begin_ns);
+	if (attempt.reason == SLUICE_REASON_NONE)
+		stats_add_switch(p->c->worker->stats, clock_monotonic_ns() - begin_ns);
 	return attempt;
 }
 

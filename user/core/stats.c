@@ -56,6 +56,11 @@ void stats_add_promotion(struct stats *s, uint64_t ns)
 			 STATS_PROMOTION_BOUNDS, ns);
 }
 
+void stats_add_switch(struct stats *s, uint64_t ns)
+{
+	stat_add(&s->promotion_switch_ns, ns);
+}
+
 void stats_merge(struct stats *into, const struct stats *from)
 {
 	merge(&into->accepted, &from->accepted, 1);
@@ -72,6 +77,7 @@ void stats_merge(struct stats *into, const struct stats *from)
 	merge(into->promotion_retries, from->promotion_retries, SLUICE_REASON_COUNT);
 	merge(into->promotion_times, from->promotion_times, STATS_PROMOTION_BOUNDS + 1);
 	merge(&into->promotion_times_sum_ns, &from->promotion_times_sum_ns, 1);
+	merge(&into->promotion_switch_ns, &from->promotion_switch_ns, 1);
 	merge(&into->access_log_dropped, &from->access_log_dropped, 1);
 	loop_lag_merge(&into->lag, &from->lag);
 }

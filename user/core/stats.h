@@ -43,8 +43,9 @@ struct stats {
 	 * above. */
 	stat_t promotion_times[STATS_PROMOTION_BOUNDS + 1];
 	stat_t promotion_times_sum_ns;
-	stat_t access_log_dropped; /* lines that the log's reader did not take in time */
-	struct loop_lag lag;       /* of the loop's turns */
+	stat_t promotion_switch_ns; /* of those, the tries that succeeded */
+	stat_t access_log_dropped;  /* lines that the log's reader did not take in time */
+	struct loop_lag lag;        /* of the loop's turns */
 };
 
 static inline void stat_add(stat_t *stat, uint64_t n)
@@ -75,6 +76,8 @@ extern const uint32_t stats_promotion_bounds_us[STATS_PROMOTION_BOUNDS];
 void stats_add_try(struct stats *s, enum sluice_reason reason, bool is_final);
 /** stats_add_promotion() - a connection is spliced, and has cost @ns */
 void stats_add_promotion(struct stats *s, uint64_t ns);
+/** stats_add_switch() - the try by which one was spliced has taken @ns */
+void stats_add_switch(struct stats *s, uint64_t ns);
 /** stats_merge() - add all of @from (of a running worker) to @into (nobody else's) */
 void stats_merge(struct stats *into, const struct stats *from);
 

@@ -40,8 +40,6 @@ int tcp_backlog_read(int fd, struct tcp_backlog *ret_backlog)
 	if (error == 0)
 		error = queued(fd, SIOCOUTQ, &backlog.unacked);
 	if (error == 0)
-		error = queued(fd, SIOCOUTQNSD, &backlog.unsent);
-	if (error == 0)
 		*ret_backlog = backlog;
 	return error;
 }
@@ -91,9 +89,6 @@ static int read_all(int fd, struct tcp_capture *capture)
 		error = read_sequence(fd, TCP_RECV_QUEUE, &capture->rcv_nxt);
 	if (error == 0)
 		error = read_sequence(fd, TCP_SEND_QUEUE, &capture->snd_nxt);
-	/* A queue that stays chosen would take what is written for bytes to be restored. */
-	if (error == 0)
-		error = set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 	if (error == 0 && (capture->options & SL_O_TIMESTAMPS))
 		error = get_u32(fd, IPPROTO_TCP, TCP_TIMESTAMP, &capture->ts_clock);
 	if (error == 0)

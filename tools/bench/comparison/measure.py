@@ -166,6 +166,7 @@ def kernel_state(running, peer, args):
     if promotions and promotions[0]:
         state["promotions"] = round(promotions[0])
         state["promotion_us"] = round(promotions[1] / promotions[0] * 1e6, 2)
+        state["promotion_switch_us"] = round(promotions[2] / promotions[0] * 1e6, 2)
     return state
 
 

@@ -88,21 +88,23 @@ class Splicing:
 
     @staticmethod
     def promotions():
-        """(promotions that succeeded, seconds of the daemon's for all tries), or None."""
+        """(promotions that succeeded, seconds of the daemon's for them, of the switches), or None."""
         with urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=10) as answer:
             return read_promotions(answer.read().decode())
 
 
 def read_promotions(text):
     """From a page of metrics. Tries that failed cost time as well, so it is shared out."""
-    done, seconds = 0, None
+    done, seconds, switches = 0, None, 0
     for line in text.splitlines():
         name, _, value = line.rpartition(" ")
         if name.startswith('sluice_promotions_total{result="done"'):
             done += float(value)
         elif name.split("{")[0] == "sluice_promotion_seconds_sum":
             seconds = (seconds or 0) + float(value)
-    return None if seconds is None else (done, seconds)
+        elif name == "sluice_promotion_switch_seconds_total":
+            switches = float(value)
+    return None if seconds is None else (done, seconds, switches)
 
 
 @contextlib.contextmanager

@@ -180,6 +180,10 @@ static void put_promotions(FILE *out, const struct stats *stats)
 	       "tries, closing its sockets.");
 	put_histogram(out, name, stats->promotion_times, stats_promotion_bounds_us,
 		      STATS_PROMOTION_BOUNDS, &stats->promotion_times_sum_ns);
+	family(out, "sluice_promotion_switch_seconds_total", "counter",
+	       "Of that, the tries that succeeded: reading both sockets, and changing over.");
+	fprintf(out, "sluice_promotion_switch_seconds_total %.9f\n",
+		(double)stat_get(&stats->promotion_switch_ns) / NS_PER_S);
 }
 
 static void put_maps(FILE *out, const struct splice *splice, const struct stats *stats)
