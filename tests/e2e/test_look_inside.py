@@ -35,7 +35,7 @@ def number(conn):
 @pytest.mark.parametrize("version", [4, 6])
 def test_flows_have_named_fields_and_the_state_of_a_live_connection(splice_network, version):
     network = splice_network(version)
-    client = network.client("-c", 1, "-m", "rate", "-r", "50", "-d", "60")
+    client = network.client("-c", 1, "-m", "rate", "-r", "5", "-d", "60")
     network.wait_spliced(1)
     conn = number(network.connections()[0]["conn"])
 

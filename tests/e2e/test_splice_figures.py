@@ -63,7 +63,7 @@ def test_idle_is_what_the_kernel_sees(splice_network):
     silent = network.client("-c", 1, "-m", "idle", "-d", "60")
     network.wait_spliced(1)
     ids = {row["conn"] for row in network.connections()}
-    busy = network.client("-c", 1, "-m", "rate", "-r", "50", "-d", "60")
+    busy = network.client("-c", 1, "-m", "rate", "-r", "5", "-d", "60")
     network.wait_spliced(2)
     env.until(lambda: all(row["age_ms"] > 3000 for row in network.connections()), "three seconds")
     show = ("show", "connections", "--idle", "2s")

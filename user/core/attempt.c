@@ -54,6 +54,8 @@ enum sluice_reason attempt_check_legs(const struct attempt_leg *a, const struct 
 	return fits(a, b) && fits(b, a) ? SLUICE_REASON_NONE : SLUICE_REASON_MTU;
 }
 
+#define MESSAGES 2
+
 void attempt_pace_init(struct attempt_pace *pace)
 {
 	*pace = (struct attempt_pace){.delay_ms = 1};
@@ -66,14 +68,14 @@ static void slow_down(struct attempt_pace *pace)
 
 void attempt_pace_by_time(struct attempt_pace *pace)
 {
-	/* No message has come since the last one: that was all of its pair. */
-	if (pace->is_keen)
+	/* No message has come since the last one: that was all of its round. */
+	if (pace->n_messages)
 		slow_down(pace);
-	pace->is_keen = true;
+	pace->n_messages = MESSAGES;
 }
 
 void attempt_pace_by_message(struct attempt_pace *pace)
 {
-	pace->is_keen = false;
-	slow_down(pace);
+	if (--pace->n_messages == 0)
+		slow_down(pace);
 }

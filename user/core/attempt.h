@@ -42,12 +42,13 @@ static inline uint32_t attempt_headers(bool is_ipv6)
 enum sluice_reason attempt_check_legs(const struct attempt_leg *a, const struct attempt_leg *b);
 
 /*
- * Tries come in pairs: one at a time of ours, and if bytes were on their way then, one behind the
- * next message that is relayed. The pauses between pairs double.
+ * Tries come in rounds: one at a time of ours, and if bytes were on their way then, one behind each
+ * of the next two messages that are relayed: whoever answers at once spoils the first, and may
+ * think before it asks again. The pauses between rounds double.
  */
 struct attempt_pace {
-	uint64_t delay_ms; /* from a failed try to the next one of ours */
-	bool is_keen;      /* the next message that is relayed is an occasion */
+	uint64_t delay_ms;  /* from a failed try to the next one of ours */
+	uint8_t n_messages; /* so many of the next messages that are relayed are occasions */
 };
 
 /** attempt_pace_init() - before the first try */

@@ -260,7 +260,7 @@ void promotion_on_relayed(struct connection *c, struct leg *to)
 {
 	struct promotion *p = c->promotion;
 
-	if (likely(!p || !p->pace.is_keen) || p->state != PROMOTION_WAITING ||
+	if (likely(!p || p->pace.n_messages == 0) || p->state != PROMOTION_WAITING ||
 	    connection_is_closed(c) || !leg_is_open(to) || leg_has_output(to))
 		return;
 	if (tcp_capture_ask(to->fd) < 0)

@@ -94,19 +94,22 @@ static void legs__carry_what_ipv6_may_rely_upon(void **state)
 	assert_int_equal(check(&small, false, &small, false), SLUICE_REASON_NONE);
 }
 
-static void pace__doubles_from_pair_to_pair(void **state)
+static void pace__doubles_from_round_to_round(void **state)
 {
 	struct attempt_pace pace;
 
 	attempt_pace_init(&pace);
 	assert_int_equal(pace.delay_ms, 1);
-	assert_false(pace.is_keen);
+	assert_int_equal(pace.n_messages, 0);
 	for (uint64_t delay = 1; delay <= ATTEMPT_DELAY_MAX_MS; delay *= 2) {
 		attempt_pace_by_time(&pace);
-		assert_true(pace.is_keen);
+		assert_int_equal(pace.n_messages, 2);
 		assert_int_equal(pace.delay_ms, delay);
 		attempt_pace_by_message(&pace);
-		assert_false(pace.is_keen); /* until the next try of ours */
+		assert_int_equal(pace.n_messages, 1);
+		assert_int_equal(pace.delay_ms, delay);
+		attempt_pace_by_message(&pace);
+		assert_int_equal(pace.n_messages, 0); /* until the next try of ours */
 	}
 	assert_int_equal(pace.delay_ms, ATTEMPT_DELAY_MAX_MS);
 }
@@ -125,7 +128,7 @@ static void pace__doubles_without_messages_too(void **state)
 		attempt_pace_by_time(&pace);
 		delay = MIN(2 * delay, (uint64_t)ATTEMPT_DELAY_MAX_MS);
 		assert_int_equal(pace.delay_ms, delay);
-		assert_true(pace.is_keen);
+		assert_int_equal(pace.n_messages, 2);
 	}
 	assert_int_equal(delay, ATTEMPT_DELAY_MAX_MS);
 }
@@ -139,7 +142,7 @@ int main(void)
 	    cmocka_unit_test(legs__agree_on_timestamps_and_need_not_on_the_rest),
 	    cmocka_unit_test(legs__fit_each_others_way_to_the_byte),
 	    cmocka_unit_test(legs__carry_what_ipv6_may_rely_upon),
-	    cmocka_unit_test(pace__doubles_from_pair_to_pair),
+	    cmocka_unit_test(pace__doubles_from_round_to_round),
 	    cmocka_unit_test(pace__doubles_without_messages_too),
 	};
 
