@@ -82,7 +82,7 @@ static int read_sequence(int fd, int queue, uint32_t *ret_sequence)
  * at the backlog last finds it; what arrives still later the hook has seen (flow.h, rule 1). */
 static int read_all(int fd, struct tcp_capture *capture)
 {
-	struct tcp_backlog backlog;
+	struct tcp_backlog backlog = {0};
 	int error = read_info(fd, capture);
 
 	if (error == 0)
