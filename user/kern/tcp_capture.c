@@ -34,7 +34,7 @@ static int queued(int fd, unsigned long request, uint32_t *ret_bytes)
 
 int tcp_backlog_read(int fd, struct tcp_backlog *ret_backlog)
 {
-	struct tcp_backlog backlog;
+	struct tcp_backlog backlog = {0};
 	int error = queued(fd, SIOCINQ, &backlog.unread);
 
 	if (error == 0)
