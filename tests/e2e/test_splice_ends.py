@@ -37,7 +37,8 @@ def test_ends_are_found_although_their_events_were_lost(splice_network):
     network.wait_none()
     rows = network.lines(n)
     assert len(rows) == n and {row["path"] for row in rows} == {"splice"}
-    assert {row["reason"] for row in rows} == {"eof"}
+    # A client that is gone when the endpoint's Close frame comes answers by an RST.
+    assert {row["reason"] for row in rows} <= {"eof", "reset"}
     assert "events of the kernel were lost" in network.daemon.stderr()
 
 
