@@ -180,7 +180,7 @@ SL_INLINE int sl_end_seq_publish(struct sl_flow *flow, __u32 end, __u32 *ret_bef
 }
 
 /* There is no atomic operation on a byte: it is done on the word that it stands in. */
-typedef __u32 __attribute__((may_alias)) sl_word_of_marks;
+typedef __u32 __attribute__((may_alias)) sl_word_of_bytes;
 
 SL_INLINE void sl_mark(struct sl_flow *flow, __u8 marks)
 {
@@ -192,7 +192,21 @@ SL_INLINE void sl_mark(struct sl_flow *flow, __u8 marks)
 		__u32 word;
 	} change = {.fields = {.marks = marks}};
 
-	__sync_fetch_and_or((sl_word_of_marks *)&flow->window, change.word);
+	__sync_fetch_and_or((sl_word_of_bytes *)&flow->window, change.word);
+}
+
+/* Likewise, of the flags that the hook sets. */
+SL_INLINE void sl_flag(struct sl_flow *flow, __u8 flags)
+{
+	const union {
+		struct {
+			__s8 window_shift;
+			__u8 flags, direction, class_;
+		} fields;
+		__u32 word;
+	} change = {.fields = {.flags = flags}};
+
+	__sync_fetch_and_or((sl_word_of_bytes *)&flow->window_shift, change.word);
 }
 
 /* The first packet that a hook ever sees says where the flow stands. */

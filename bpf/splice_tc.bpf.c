@@ -145,7 +145,7 @@ static __always_inline void see_rst(struct sl_flow *flow, struct sl_flow *other,
 {
 	if (!sl_rst_is_exact(segment->seq, end_seq, other)) {
 		if (sl_rst_is_near(segment->seq, other))
-			flow->flags |= SL_F_RST_NEAR;
+			sl_flag(flow, SL_F_RST_NEAR);
 		sl_count(SL_STAT_RST_IGNORED);
 		return;
 	}
@@ -164,7 +164,7 @@ static __always_inline void see_fin(struct sl_flow *flow, struct sl_flow *other,
 		return;
 	}
 	if (!(flow->marks & SL_M_PEER_FIN))
-		flow->flags |= SL_F_FIN_FIRST;
+		sl_flag(flow, SL_F_FIN_FIRST);
 	sl_mark(flow, SL_M_FIN);
 	other->peer_fin_end = segment->end + flow->seq_delta;
 	sl_mark(other, SL_M_PEER_FIN);

@@ -99,7 +99,7 @@ struct sl_peer {
 #define SL_F_CLEAR_ECN  0x10u /* the legs do not agree on ECN: clear its bits in IP and TCP */
 #define SL_F_TO_LOCAL   0x20u /* the far end is on this host: redirect into oif's ingress */
 
-/* likewise, but set by the hook in ACTIVE, and never cleared */
+/* likewise, but or-ed in by the hook in ACTIVE, atomically as marks are, and never cleared */
 #define SL_F_FIN_FIRST 0x40u /* its FIN was the first one of the two */
 #define SL_F_RST_NEAR  0x80u /* a RST has passed in the window, but not at the exact sequence */
 
@@ -182,6 +182,10 @@ _Static_assert(__builtin_offsetof(struct sl_flow, window) % 4 == 0 &&
 		   __builtin_offsetof(struct sl_flow, wscale) ==
 		       __builtin_offsetof(struct sl_flow, window) + 3,
 	       "window, marks and wscale are one word");
+_Static_assert(__builtin_offsetof(struct sl_flow, window_shift) % 4 == 0 &&
+		   __builtin_offsetof(struct sl_flow, class_) ==
+		       __builtin_offsetof(struct sl_flow, window_shift) + 3,
+	       "window_shift, flags, direction and class_ are one word");
 
 /* sl_activate's HOLD falls back after so long: longer than it runs, shorter than retransmission. */
 #define SL_HOLD_NS 5000000ull
