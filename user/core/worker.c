@@ -3,32 +3,20 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/acceptor.h"
 #include "core/connection.h"
 #include "core/drain.h"
 #include "core/promoter.h"
 #include "core/spliced.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #define MAILBOX_CAPACITY 4096
 #define MAIL_BUDGET      64  /* mails in one loop turn */
-#define ACCEPT_BUDGET    64  /* connections in one loop turn and socket */
-#define ACCEPT_PAUSE_S   0.1 /* after running out of descriptors or memory */
-#define FULL_PAUSE_S     0.005
-#define FULL_PATIENCE_NS (1 * NS_PER_S) /* then who comes is refused */
-#define FOLLOW_SLICE     128            /* connections that follow a reload in one item of work */
-#define LOG_RETRY_S      0.5            /* after the access log was full */
-#define WORK_BUDGET      64             /* items of ordinary work in one loop turn */
+#define FOLLOW_SLICE     128 /* connections that follow a reload in one item of work */
+#define LOG_RETRY_S      0.5 /* after the access log was full */
+#define WORK_BUDGET      64  /* items of ordinary work in one loop turn */
 #define WORK_BUDGET_NS   (200 * NS_PER_US)
-
-struct acceptor {
-	struct list node;
-	struct worker *worker;
-	const struct listener_socket *socket;
-	ev_io io;
-};
 
 struct worker_cursor {
 	struct connection_link link;
@@ -42,174 +30,6 @@ enum worker_order {
 
 static void order_cb(struct ev_loop *loop, ev_async *async, int revents);
 static bool follow_slice(struct work_item *item);
-
-/* ---- accepting ----------------------------------------------------------------------------- */
-
-static bool is_resource_error(int error)
-{
-	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
-}
-
-static int open_spare(void)
-{
-	return open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-static void reset_socket(int fd)
-{
-	static const struct linger abort_now = {.l_onoff = 1, .l_linger = 0};
-
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
-	close(fd);
-}
-
-static void resume_accepting(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	struct worker *w = container_of(timer, struct worker, accept_pause);
-
-	/* Another thread may have been quicker when it was given up. */
-	if (w->spare_fd < 0)
-		w->spare_fd = open_spare();
-	list_for_each (node, &w->accepting)
-		ev_io_start(w->loop, &list_entry(node, struct acceptor, node)->io);
-}
-
-static void pause_accepting(struct worker *w, double seconds)
-{
-	list_for_each (node, &w->accepting)
-		ev_io_stop(w->loop, &list_entry(node, struct acceptor, node)->io);
-	ev_timer_set(&w->accept_pause, seconds, 0);
-	ev_timer_start(w->loop, &w->accept_pause);
-}
-
-/*
- * Without a descriptor a pending connection can be neither taken nor refused, and a level-triggered
- * loop would spin on it. So give up the spare descriptor to accept and reset one, and pause.
- */
-static void out_of_resources(struct acceptor *a, int error)
-{
-	struct worker *w = a->worker;
-	int fd;
-
-	log_warning("worker %u: accept on listener \"%s\": %s; pausing", w->index,
-		    a->socket->listener->name, strerror(error));
-	if (w->spare_fd >= 0) {
-		close(TAKE_FD(w->spare_fd));
-		fd = accept4(a->socket->fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0) {
-			reset_socket(fd);
-			stat_add(&w->stats->refused[proto_error_index(EGW_CONNECTIONS)], 1);
-		}
-		w->spare_fd = open_spare();
-	}
-	pause_accepting(w, ACCEPT_PAUSE_S);
-}
-
-/*
- * Where connections leave for the kernel, and their sockets with them, there will be room again in
- * some ms: who comes meanwhile waits in the backlog. Unless nothing has become free for so long
- * that it is better to say so.
- */
-static bool must_wait_for_room(struct worker *w)
-{
-	const struct worker_shared *shared = w->shared;
-	uint64_t n = atomic_load_explicit(&shared->n_connections, memory_order_relaxed);
-	uint64_t now_ns;
-
-	if (!w->promoter ||
-	    n < atomic_load_explicit(&shared->max_connections, memory_order_relaxed)) {
-		w->full_since_ns = 0;
-		return false;
-	}
-	now_ns = clock_monotonic_ns();
-	if (w->full_since_ns == 0)
-		w->full_since_ns = now_ns;
-	return now_ns - w->full_since_ns < FULL_PATIENCE_NS;
-}
-
-/*
- * Up to max_connections are served. An eighth more is accepted only to be told 503, which needs
- * their request to be read; what comes on top is reset at once.
- */
-static void admit(struct acceptor *a, int fd, const struct sockaddr *source)
-{
-	struct worker *w = a->worker;
-	struct worker_shared *shared = w->shared;
-	uint64_t n = atomic_fetch_add_explicit(&shared->n_connections, 1, memory_order_relaxed);
-	uint64_t limit = atomic_load_explicit(&shared->max_connections, memory_order_relaxed);
-	struct connection *c;
-
-	if (n >= limit + limit / 8 + 1 ||
-	    connection_new(w, a->socket->listener, fd, source, &c) < 0) {
-		atomic_fetch_sub_explicit(&shared->n_connections, 1, memory_order_relaxed);
-		stat_add(&w->stats->refused[proto_error_index(EGW_CONNECTIONS)], 1);
-		reset_socket(fd);
-		return;
-	}
-	atomic_fetch_add_explicit(&a->socket->stats->n_accepted, 1, memory_order_relaxed);
-	/* Another worker may have taken the last place since this one has looked. */
-	c->is_over_limit = n >= limit && !must_wait_for_room(w);
-	handshake_begin(c);
-}
-
-static void accept_cb(struct ev_loop *loop, ev_io *io, int revents)
-{
-	struct acceptor *a = container_of(io, struct acceptor, io);
-
-	for (int i = 0; i < ACCEPT_BUDGET; i++) {
-		union {
-			struct sockaddr sa;
-			struct sockaddr_in6 in6;
-			struct sockaddr_un un;
-		} source = {0};
-		socklen_t len = sizeof(source);
-		int fd;
-
-		if (must_wait_for_room(a->worker)) {
-			pause_accepting(a->worker, FULL_PAUSE_S);
-			return;
-		}
-		fd = accept4(a->socket->fd, &source.sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-		if (fd >= 0) {
-			admit(a, fd, &source.sa);
-		} else if (is_resource_error(errno)) {
-			out_of_resources(a, errno);
-			return;
-		} else if (errno == EAGAIN) {
-			return;
-		}
-		/* Anything else concerns the pending connection alone (accept(2)): the next. */
-	}
-}
-
-static int add_acceptor(struct worker *w, const struct listener_socket *socket)
-{
-	struct acceptor *a = calloc(1, sizeof(*a));
-
-	if (!a)
-		return -ENOMEM;
-	a->worker = w;
-	a->socket = socket;
-	ev_io_init(&a->io, accept_cb, socket->fd, EV_READ);
-	list_append(&w->accepting, &a->node);
-	return 0;
-}
-
-static void stop_accepting(struct worker *w)
-{
-	ev_timer_stop(w->loop, &w->accept_pause);
-	list_for_each_safe (node, &w->accepting) {
-		struct acceptor *a = list_entry(node, struct acceptor, node);
-
-		ev_io_stop(w->loop, &a->io);
-		/* Stops listening (the set closes it later): who comes now is refused at once
-		 * instead of waiting in the backlog until we exit. */
-		(void)shutdown(a->socket->fd, SHUT_RD);
-		list_remove(node);
-		free(a);
-	}
-}
 
 /* ---- the loop ------------------------------------------------------------------------------ */
 
@@ -276,8 +96,7 @@ static void *thread_main(void *arg)
 	/* The first turn begins here, not when the loop was made. */
 	loop_clock_done(&w->clock);
 	loop_clock_init(&w->clock, w->loop);
-	list_for_each (node, &w->accepting)
-		ev_io_start(w->loop, &list_entry(node, struct acceptor, node)->io);
+	acceptors_start(w);
 	ev_run(w->loop, 0);
 	empty_graveyard(w);
 	(void)access_log_flush(w->access_log);
@@ -305,15 +124,9 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	error = access_log_new(&w->stats->access_log_dropped, &w->access_log);
 	if (error < 0)
 		return error;
-	for (size_t i = 0; i < listeners->n_sockets; i++) {
-		const struct listener_socket *socket = &listeners->sockets[i];
-
-		if (!socket->is_shared && socket->worker != w->index)
-			continue;
-		error = add_acceptor(w, socket);
-		if (error < 0)
-			return error;
-	}
+	error = acceptors_add(w, listeners);
+	if (error < 0)
+		return error;
 	work_queues_init(&w->work, w->loop, WORKER_QUEUES, WORK_BUDGET, WORK_BUDGET_NS);
 	loop_clock_init(&w->clock, w->loop);
 	ev_io_init(&w->on_mail, mail_cb, mailbox_fd(w->mailbox), EV_READ);
@@ -322,7 +135,6 @@ static int set_up(struct worker *w, const struct listener_set *listeners)
 	ev_async_start(w->loop, &w->on_order);
 	ev_prepare_init(&w->before_wait, before_wait_cb);
 	ev_prepare_start(w->loop, &w->before_wait);
-	ev_init(&w->accept_pause, resume_accepting);
 	work_item_init(&w->follow_more, follow_slice);
 	ev_init(&w->log_retry, log_retry_cb);
 	if (w->shared->splice && w->shared->splice->is_open)
@@ -345,11 +157,10 @@ int worker_new(unsigned int index, struct worker_shared *shared, struct generati
 	w->on_request = shared->on_request;
 	list_init(&w->connections);
 	list_init(&w->graveyard);
-	list_init(&w->accepting);
+	acceptors_init(w);
 	list_init(&w->drains);
 	hash_table_init(&w->by_id);
 	hash_key_random(&w->hash_key);
-	w->spare_fd = open_spare();
 	error = set_up(w, listeners);
 	if (error < 0)
 		return error;
@@ -363,7 +174,7 @@ void worker_free(struct worker *w)
 		return;
 	assert(!w->is_running);
 	if (w->loop) {
-		stop_accepting(w);
+		acceptors_stop(w);
 		list_for_each_safe (node, &w->drains)
 			drain_free(container_of(node, struct drain, node));
 		promoter_free(w->promoter);
@@ -377,8 +188,7 @@ void worker_free(struct worker *w)
 	mailbox_free(w->mailbox);
 	access_log_free(w->access_log);
 	hash_table_done(&w->by_id);
-	if (w->spare_fd >= 0)
-		close(w->spare_fd);
+	acceptors_done(w);
 	generation_unref(atomic_load_explicit(&w->next_generation, memory_order_acquire));
 	access_log_file_unref(atomic_load_explicit(&w->next_access_log, memory_order_acquire));
 	generation_unref(w->generation);
@@ -452,6 +262,14 @@ int worker_call(struct worker *w, worker_call_fn *fn, void *arg)
 	return error;
 }
 
+/* Return: NULL if it is a cursor. */
+static struct connection *connection_at(struct list *node)
+{
+	struct connection_link *link = container_of(node, struct connection_link, node);
+
+	return link->is_cursor ? NULL : container_of(link, struct connection, link);
+}
+
 /* For want of memory to do it at a pace. */
 static void close_all(struct worker *w, int error)
 {
@@ -459,13 +277,10 @@ static void close_all(struct worker *w, int error)
 
 	/* One connection's end never ends another, so the next stays valid. */
 	list_for_each_safe (node, &w->connections) {
-		struct connection_link *link = container_of(node, struct connection_link, node);
-		struct connection *c;
+		struct connection *c = connection_at(node);
 
-		if (link->is_cursor)
-			continue;
-		c = container_of(link, struct connection, link);
-		c->ops->close(c, error, info->close_code, slice_from_str(info->name));
+		if (c)
+			c->ops->close(c, error, info->close_code, slice_from_str(info->name));
 	}
 }
 
@@ -475,13 +290,9 @@ static void leave_spliced(struct worker *w)
 	unsigned int n = 0;
 
 	list_for_each_safe (node, &w->connections) {
-		struct connection_link *link = container_of(node, struct connection_link, node);
-		struct connection *c;
+		struct connection *c = connection_at(node);
 
-		if (link->is_cursor)
-			continue;
-		c = container_of(link, struct connection, link);
-		if (!spliced_is(c))
+		if (!c || !spliced_is(c))
 			continue;
 		c->ops->close(c, EGW_SHUTDOWN, 0, (struct slice){0});
 		n++;
@@ -493,7 +304,7 @@ static void leave_spliced(struct worker *w)
 static void stop_here(struct worker *w)
 {
 	w->is_stopping = true;
-	stop_accepting(w);
+	acceptors_stop(w);
 	leave_spliced(w);
 	if (drain_begin(w, w->stop_plan, clock_monotonic_ns()) < 0)
 		close_all(w, w->stop_plan->error);
@@ -502,17 +313,13 @@ static void stop_here(struct worker *w)
 static void kill_here(struct worker *w)
 {
 	w->is_stopping = true;
-	stop_accepting(w);
+	acceptors_stop(w);
 	list_for_each_safe (node, &w->connections) {
-		struct connection_link *link = container_of(node, struct connection_link, node);
-		struct connection *c;
+		struct connection *c = connection_at(node);
 
-		if (link->is_cursor)
-			continue;
-		c = container_of(link, struct connection, link);
-		if (spliced_is(c))
+		if (c && spliced_is(c))
 			connection_leave(c);
-		else
+		else if (c)
 			connection_end(c, EGW_SHUTDOWN);
 	}
 }

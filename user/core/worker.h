@@ -78,9 +78,7 @@ struct worker {
 	pthread_t thread;
 	bool is_running;
 	struct list graveyard;  /* closed in this loop turn */
-	struct list accepting;  /* struct acceptor */
 	uint64_t message_bytes; /* of messages being assembled */
-	int spare_fd;           /* given up to accept and refuse when descriptors run out */
 	ev_io on_mail;
 	ev_prepare before_wait;
 	struct loop_clock clock;
@@ -90,12 +88,17 @@ struct worker {
 	struct worker_cursor *following; /* how far connections were brought to generation */
 	struct work_item follow_more;
 	ev_async on_order;
-	ev_timer accept_pause, log_retry;
-	uint64_t full_since_ns;       /* that many connections have had sockets; 0 = not now */
+	ev_timer log_retry;
 	struct drain_plan *stop_plan; /* borrowed; of ORDER_STOP */
 	void (*on_stopped)(struct worker *w, void *arg);
 	void *on_stopped_arg;
 	uint8_t *scratch_in, *scratch_out;
+
+	/* private to acceptor.c */
+	struct list accepting; /* struct acceptor */
+	int spare_fd;          /* given up to accept and refuse when descriptors run out */
+	ev_timer accept_pause;
+	uint64_t full_since_ns; /* that many connections have had sockets; 0 = not now */
 };
 
 /**
