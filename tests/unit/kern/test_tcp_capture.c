@@ -1,28 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Over real connections on the loopback interface. */
-#include "kern/tcp_capture.h"
-
-#include "base/address.h"
-
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-static void need_repair(void)
-{
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int on = 1;
-
-	assert_true(fd >= 0);
-	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0) {
-		printf("skipped: TCP_REPAIR: %s (it needs CAP_NET_ADMIN)\n", strerror(errno));
-		skip();
-	}
-}
+#include "lib/tcp_pair.h"
 
 /* A connection: both ends are ours. */
 struct pair {
@@ -43,26 +21,9 @@ static bool is_reusable(int fd)
 	return value != 0;
 }
 
-/* Skips the test where nothing can be captured. */
 static void pair_open(struct pair *pair, const char *text)
 {
-	_cleanup_close_ int listener = -1;
-	struct address address;
-
-	need_repair();
-	assert_int_equal(address_parse(text, &address), 0);
-	listener = socket(address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(listener >= 0);
-	assert_int_equal(bind(listener, &address.sa, address.len), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(getsockname(listener, &address.sa, &address.len), 0);
-	pair->fds[0] = socket(address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(pair->fds[0] >= 0);
-	assert_int_equal(connect(pair->fds[0], &address.sa, address.len), 0);
-	pair->fds[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	assert_true(pair->fds[1] >= 0);
-	set_int(pair->fds[0], IPPROTO_TCP, TCP_NODELAY, 1);
-	set_int(pair->fds[1], IPPROTO_TCP, TCP_NODELAY, 1);
+	tcp_pair_open(text, pair->fds);
 }
 
 static void pair_close(struct pair *pair)
@@ -71,27 +32,15 @@ static void pair_close(struct pair *pair)
 	close(pair->fds[1]);
 }
 
-/* Blocks until all of it has come. */
 static void send_all(struct pair *pair, size_t from, size_t len)
 {
-	char bytes[4096] = {0};
-
-	assert_true(len <= sizeof(bytes));
-	assert_int_equal(send(pair->fds[from], bytes, len, 0), len);
-	assert_int_equal(recv(pair->fds[1 - from], bytes, len, MSG_WAITALL), len);
+	tcp_pair_send(pair->fds[from], pair->fds[1 - from], len);
 }
 
-/* An acknowledgement may be delayed, by 40 ms or more: waits until it is there. */
 static void await_acks(const struct pair *pair)
 {
-	struct tcp_backlog backlog;
-
-	for (size_t i = 0; i < 2; i++) {
-		do {
-			assert_int_equal(tcp_backlog_read(pair->fds[i], &backlog), 0);
-			(void)poll(NULL, 0, backlog.unacked ? 1 : 0);
-		} while (backlog.unacked);
-	}
+	for (size_t i = 0; i < 2; i++)
+		tcp_pair_await_ack(pair->fds[i]);
 }
 
 static struct tcp_capture capture(int fd)

@@ -2,27 +2,7 @@
 /* Over real connections on the loopback interface: one end dies in repair and comes back. */
 #include "kern/tcp_restore.h"
 
-#include "kern/tcp_capture.h"
-
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-static void need_repair(void)
-{
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int on = 1;
-
-	assert_true(fd >= 0);
-	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0) {
-		printf("skipped: TCP_REPAIR: %s (it needs CAP_NET_ADMIN)\n", strerror(errno));
-		skip();
-	}
-}
+#include "lib/tcp_pair.h"
 
 /* A connection: the peer's end, and what was captured of ours, whose socket is gone. */
 struct lost {
@@ -30,56 +10,20 @@ struct lost {
 	struct tcp_restore what;
 };
 
-static void exchange(int from, int to, size_t len)
-{
-	char bytes[4096] = {0};
-
-	assert_true(len <= sizeof(bytes));
-	assert_int_equal(send(from, bytes, len, 0), len);
-	assert_int_equal(recv(to, bytes, len, MSG_WAITALL), len);
-}
-
-static void await_ack(int fd)
-{
-	struct tcp_backlog backlog;
-
-	do {
-		assert_int_equal(tcp_backlog_read(fd, &backlog), 0);
-		(void)poll(NULL, 0, backlog.unacked ? 1 : 0);
-	} while (backlog.unacked);
-}
-
-static void open_pair(const char *text, int *ret_ours, int *ret_peer)
-{
-	_cleanup_close_ int listener = -1;
-	struct address address;
-
-	need_repair();
-	assert_int_equal(address_parse(text, &address), 0);
-	listener = socket(address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(listener >= 0);
-	assert_int_equal(bind(listener, &address.sa, address.len), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(getsockname(listener, &address.sa, &address.len), 0);
-	*ret_peer = socket(address.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(*ret_peer >= 0);
-	assert_int_equal(connect(*ret_peer, &address.sa, address.len), 0);
-	*ret_ours = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	assert_true(*ret_ours >= 0);
-}
-
 static void lose(const char *text, struct lost *ret_lost)
 {
 	struct tcp_restore what = {.send_window = 32768};
 	struct tcp_capture capture;
 	bool was_reusable;
-	int ours, peer;
+	int fds[2], ours, peer;
 
-	open_pair(text, &ours, &peer);
-	exchange(ours, peer, 1000);
-	exchange(peer, ours, 2000);
-	await_ack(ours);
-	await_ack(peer);
+	tcp_pair_open(text, fds);
+	peer = fds[0];
+	ours = fds[1];
+	tcp_pair_send(ours, peer, 1000);
+	tcp_pair_send(peer, ours, 2000);
+	tcp_pair_await_ack(ours);
+	tcp_pair_await_ack(peer);
 	what.local.len = what.peer.len = sizeof(what.local.un);
 	assert_int_equal(getsockname(ours, &what.local.sa, &what.local.len), 0);
 	assert_int_equal(getpeername(ours, &what.peer.sa, &what.peer.len), 0);
@@ -109,11 +53,11 @@ static void restore__goes_on_where_it_was(void **state)
 		assert_int_equal(tcp_restore(&lost.what, &fd), 0);
 		assert_int_equal(tcp_capture_end(fd, false), 0);
 		for (int n = 0; n < 3; n++) {
-			exchange(lost.peer, fd, 4096);
-			exchange(fd, lost.peer, 4096);
+			tcp_pair_send(lost.peer, fd, 4096);
+			tcp_pair_send(fd, lost.peer, 4096);
 		}
-		await_ack(fd);
-		await_ack(lost.peer);
+		tcp_pair_await_ack(fd);
+		tcp_pair_await_ack(lost.peer);
 		/* And it has the options that were negotiated. */
 		assert_int_equal(tcp_capture_begin(lost.peer, &was_reusable, &before), 0);
 		assert_int_equal(tcp_capture_begin(fd, &was_reusable, &after), 0);
@@ -138,7 +82,7 @@ static void restore__sends_nothing_in_repair(void **state)
 	/* The peer has heard nothing: it can be restored again, and reads what is sent then. */
 	assert_int_equal(tcp_restore(&lost.what, &fd), 0);
 	assert_int_equal(tcp_capture_end(fd, false), 0);
-	exchange(fd, lost.peer, 10);
+	tcp_pair_send(fd, lost.peer, 10);
 	close(fd);
 	close(lost.peer);
 }
@@ -146,17 +90,19 @@ static void restore__sends_nothing_in_repair(void **state)
 static void restore__of_one_that_lives_is_refused(void **state)
 {
 	struct tcp_restore what = {0};
-	int ours, peer, fd = -1;
+	int fds[2], ours, peer, fd = -1;
 
-	open_pair(addresses[0], &ours, &peer);
+	tcp_pair_open(addresses[0], fds);
+	peer = fds[0];
+	ours = fds[1];
 	what.local.len = what.peer.len = sizeof(what.local.un);
 	assert_int_equal(getsockname(ours, &what.local.sa, &what.local.len), 0);
 	assert_int_equal(getpeername(ours, &what.peer.sa, &what.peer.len), 0);
 	assert_int_equal(tcp_restore(&what, &fd), -EADDRNOTAVAIL);
 	assert_int_equal(tcp_restore_reset(&what), -EADDRNOTAVAIL);
 	assert_int_equal(fd, -1);
-	exchange(ours, peer, 10);
-	exchange(peer, ours, 10);
+	tcp_pair_send(ours, peer, 10);
+	tcp_pair_send(peer, ours, 10);
 	close(ours);
 	close(peer);
 }
