@@ -279,6 +279,8 @@ e2e: ## end-to-end tests of the binaries (SAN=1: of the sanitized ones)
 fuzz-short: ## every fuzz target for FUZZ_SECONDS (20)
 	$(Q)tools/run-tests fuzz-short
 
+test: unit e2e ## unit and end-to-end tests
+
 lint: ## layers, tour, format, cppcheck, clang-tidy, scripts
 	$(Q)tools/run-tests lint
 
