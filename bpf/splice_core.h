@@ -201,7 +201,7 @@ SL_INLINE void sl_flag(struct sl_flow *flow, __u8 flags)
 	const union {
 		struct {
 			__s8 window_shift;
-			__u8 flags, direction, class_;
+			__u8 flags, direction, policy;
 		} fields;
 		__u32 word;
 	} change = {.fields = {.flags = flags}};

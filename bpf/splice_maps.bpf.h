@@ -8,6 +8,7 @@
 #include "sluice/conn.h"
 #include "sluice/event.h"
 #include "sluice/flow.h"
+#include "sluice/policy.h"
 #include "sluice/splice_stats.h"
 #include "sluice/way.h"
 
@@ -50,6 +51,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sl_way);
 } ways SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SL_POLICIES);
+	__type(key, __u32);
+	__type(value, struct sl_policy);
+} policies SEC(".maps");
 
 /* The rest is for userspace; the programs do not look at it. */
 

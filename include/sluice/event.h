@@ -12,12 +12,33 @@ enum sl_event_type {
 	SL_EVENT_CLOSED = 2,         /* both FINs are acknowledged, or a RST: the state is CLOSED */
 	SL_EVENT_HOLD_EXPIRED = 3,   /* a hook has ended a HOLD */
 	SL_EVENT_UNTRANSLATABLE = 4, /* the first packet of a flow that had to be dropped as such */
-	SL_EVENT_WALK = 5,           /* a Close frame, a violation, or sync was lost */
+	SL_EVENT_WALK = 5,           /* of the frame walker: enum sl_walk_event */
 };
 
 /* sl_event.detail of SL_EVENT_CLOSED */
 #define SL_CLOSED_BY_FIN 0u
 #define SL_CLOSED_BY_RST 1u
+
+/* sl_event.detail of SL_EVENT_WALK; SL_WALK_EVENT_WRONG with the fault at SL_WALK_FAULT_SHIFT */
+enum sl_walk_event {
+	SL_WALK_EVENT_CLOSE = 1, /* a Close frame has passed */
+	SL_WALK_EVENT_WRONG = 2, /* a frame was refused: SL_W_WRONG */
+	SL_WALK_EVENT_LOST = 3,  /* SL_W_LOST */
+};
+
+#define SL_WALK_FAULT_SHIFT 8
+
+/* What was wrong with a frame, as proto/errors.h has it for the relay (RFC 6455 s5) */
+enum sl_walk_fault {
+	SL_FAULT_OPCODE = 1,
+	SL_FAULT_LENGTH = 2, /* not minimal, or its highest bit is set */
+	SL_FAULT_MASK = 3,
+	SL_FAULT_CONTROL = 4,
+	SL_FAULT_FRAGMENT = 5,
+	SL_FAULT_FRAME_SIZE = 6,
+	SL_FAULT_MESSAGE_SIZE = 7,
+	SL_FAULT_AFTER_CLOSE = 8,
+};
 
 struct sl_event {
 	__u64 conn_id;

@@ -113,18 +113,36 @@ struct sl_peer {
 #define SL_M_DROPPED   0x40u /* a packet was dropped that could not be translated */
 #define SL_M_NO_LOOKUP 0x80u /* nothing is forwarded here: the kernel routes as for itself */
 
-/* Where the frame walker stands (RFC 6455 s5.2). */
+/*
+ * Where the frame walker stands (RFC 6455 s5.2): at base_seq + payload_bytes, the end of all that
+ * was sent on. Written under SL_W_BUSY only, by whoever has set it.
+ */
 struct sl_walk {
-	__u64 payload_left; /* of the frame that is passing */
+	__u64 payload_left; /* of the frame that is passing; while stage is LENGTH, what of it is
+			       read */
 	__u32 message_len;  /* payload so far of a fragmented message; sticks at 2^32 - 1 */
-	__u8 stage;         /* of the header that is being read, private to the walker */
-	__u8 opcode;        /* of the frame, with FIN at 0x80 */
-	__u8 length_left;   /* bytes of the length and the mask key that are still to come */
-	__u8 flags;         /* SL_W_ */
+	__u8 stage;         /* enum sl_walk_stage */
+	__u8 opcode;        /* the first byte of the frame's header, with FIN and RSV */
+	__u8 length_left;   /* bytes of the extended length, then of the mask key, still to come */
+	__u8 flags;         /* SL_W_; changed atomically, with the word that it stands in */
 };
 
-#define SL_W_ON   0x01u /* the walker runs */
-#define SL_W_LOST 0x02u /* a hole was passed over: counts are incomplete from here on */
+enum sl_walk_stage {
+	SL_WALK_FIRST = 0,   /* on a frame boundary */
+	SL_WALK_SECOND = 1,  /* MASK and the 7-bit length come next */
+	SL_WALK_LENGTH = 2,  /* in the extended length */
+	SL_WALK_MASK = 3,    /* in the mask key */
+	SL_WALK_PAYLOAD = 4, /* payload_left > 0 */
+};
+
+#define SL_W_ON      0x01u /* the walker runs */
+#define SL_W_LOST    0x02u /* a hole was passed over: counts are incomplete from here on */
+#define SL_W_BUSY    0x04u /* some CPU is walking */
+#define SL_W_WRONG   0x08u /* a frame was against the rules or a limit: nothing passes behind it */
+#define SL_W_CLOSE   0x10u /* a Close frame has passed */
+#define SL_W_MESSAGE 0x20u /* in a fragmented message */
+#define SL_W_STOP    0x40u /* until deadline_ns nothing new passes, only what is sent again */
+#define SL_W_STRICT  0x80u /* what leaves a hole is dropped until the hole is filled */
 
 struct sl_flow {
 	/* the state: see the rules above */
@@ -153,7 +171,7 @@ struct sl_flow {
 	__s8 window_shift; /* > 0: window << shift, 65535 at most; < 0: window >> -shift */
 	__u8 flags;        /* SL_F_ */
 	__u8 direction;    /* enum sl_direction; by the daemon at insertion */
-	__u8 class_;       /* index of its class; by the daemon at any time */
+	__u8 policy;       /* its row in `policies` (policy.h); by the daemon, before ACTIVE */
 	__u32 epoch;       /* sl_ids.epoch of the daemon that inserted it */
 	__u64 conn_id;     /* by the daemon at insertion */
 
@@ -162,10 +180,10 @@ struct sl_flow {
 	__u64
 	    payload_bytes; /* TCP payload sent on, each byte once; a hole counts when it is made */
 
-	/* the frame walker and the buckets: 0 = off */
+	/* the frame walker, and the token buckets of the policy */
 	struct sl_walk walk;
 	__u32 frames[4];    /* text, binary, continuation, control */
-	__u32 frame_tokens; /* filled up by the time since last_ns */
+	__u32 frame_tokens; /* bpf/splice_limit.h says what they are */
 	__u32 byte_tokens;
 };
 
@@ -183,9 +201,9 @@ _Static_assert(__builtin_offsetof(struct sl_flow, window) % 4 == 0 &&
 		       __builtin_offsetof(struct sl_flow, window) + 3,
 	       "window, marks and wscale are one word");
 _Static_assert(__builtin_offsetof(struct sl_flow, window_shift) % 4 == 0 &&
-		   __builtin_offsetof(struct sl_flow, class_) ==
+		   __builtin_offsetof(struct sl_flow, policy) ==
 		       __builtin_offsetof(struct sl_flow, window_shift) + 3,
-	       "window_shift, flags, direction and class_ are one word");
+	       "window_shift, flags, direction and policy are one word");
 
 /* sl_activate's HOLD falls back after so long: longer than it runs, shorter than retransmission. */
 #define SL_HOLD_NS 5000000ull

@@ -42,23 +42,27 @@ struct sl_activate_args {
 };
 
 /*
- * sl_hold: ACTIVE -> HOLD for @hold_ns, if each side has acknowledged all that the other has sent.
- * What the daemon needs to restore its sockets is in the flows from then on. To end it, the daemon
- * runs sl_hold with @release: HOLD -> LEARN when its sockets are back, or -> ACTIVE.
+ * sl_hold: ACTIVE -> HOLD for @hold_ns, if each side has acknowledged all that was sent on of the
+ * other. What the daemon needs to restore its sockets is in the flows from then on. To end it, the
+ * daemon runs sl_hold with TO_LEARN when its sockets are back, or TO_ACTIVE.
+ *
+ * A stream that never rests is brought to rest by STOP: for @hold_ns only what was sent on before
+ * passes, and acknowledgments, so that a BEGIN succeeds soon. It ends by itself, or by a HOLD.
  */
 enum sl_hold_verb {
 	SL_HOLD_BEGIN = 0,
 	SL_HOLD_TO_LEARN = 1,
 	SL_HOLD_TO_ACTIVE = 2,
+	SL_HOLD_STOP = 3,
 };
 
 struct sl_hold_args {
 	struct sl_key6 keys[2];
-	__u64 hold_ns; /* of BEGIN */
+	__u64 hold_ns; /* of BEGIN and STOP */
 	__u32 is_ipv6;
 	__u32 verb; /* enum sl_hold_verb */
 	/* out */
 	__u32 result;
-	__u32 got_end[2];
+	__u32 got_end[2]; /* by direction: behind the last byte sent on, in the flow's numbers */
 	__u32 zero;
 };

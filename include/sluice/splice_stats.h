@@ -22,6 +22,12 @@
 	X(SL_STAT_DROP_ROUTE, "drop_route", "no route or neighbour to the other leg")          \
 	X(SL_STAT_DROP_MTU, "drop_mtu", "larger than the way out")                             \
 	X(SL_STAT_DROP_LIMIT, "drop_limit", "over a rate limit")                               \
+	X(SL_STAT_MARKED_LIMIT, "marked_limit", "over a rate limit, and marked by ECN")        \
+	X(SL_STAT_DROP_HOLE, "drop_hole", "behind a hole, of a connection with frame limits")  \
+	X(SL_STAT_DROP_FRAME, "drop_frame", "with or behind a frame that is not allowed")      \
+	X(SL_STAT_DROP_STOP, "drop_stop", "new, while a connection is about to change hands")  \
+	X(SL_STAT_ICMP_SENT, "icmp_sent", "answered by: too big for the way out")              \
+	X(SL_STAT_ICMP_PASSED, "icmp_passed", "ICMP errors, translated and sent on")           \
 	X(SL_STAT_DROP_MEMORY, "drop_memory", "the kernel had no memory to change the packet") \
 	X(SL_STAT_HOLD_EXPIRED, "hold_expired", "HOLDs that ended by themselves")              \
 	X(SL_STAT_RST_IGNORED, "rst_ignored", "RSTs at another than the expected sequence")    \
