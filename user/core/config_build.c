@@ -77,7 +77,7 @@ int config_resolve(const struct config_text *t, struct config_place **ret_places
 		config_error_file(t->error, t->file, "out of memory");
 		return -ENOMEM;
 	}
-	places[0].section = &config_sections[0];
+	places[0].section = config_sections[0];
 	for (uint32_t i = 1; i < t->n_statements; i++) {
 		int r = t->statements[i].is_section ? resolve_section(t, i, places)
 						    : resolve_key(t, i, places);
@@ -202,7 +202,7 @@ static const struct config_section *holder_of(const struct config_section *secti
 static int store_defaults(const struct config_section *holder, void *object)
 {
 	for (size_t i = 0; i < config_n_sections; i++) {
-		const struct config_section *section = &config_sections[i];
+		const struct config_section *section = config_sections[i];
 
 		if (holder_of(section) != holder)
 			continue;
@@ -228,7 +228,7 @@ static int make_arrays(const struct builder *b, uint32_t number)
 	const struct config_place *place = &b->places[number];
 
 	for (size_t i = 1; i < config_n_sections; i++) {
-		const struct config_section *child = &config_sections[i];
+		const struct config_section *child = config_sections[i];
 		size_t n = 0;
 		void *array;
 
@@ -343,7 +343,7 @@ static void clear_values(const struct config_section *section, void *object)
 static void clear_object(const struct config_section *holder, void *object)
 {
 	for (size_t i = 0; i < config_n_sections; i++) {
-		const struct config_section *section = &config_sections[i];
+		const struct config_section *section = config_sections[i];
 		char *array;
 		size_t *count;
 
@@ -367,5 +367,5 @@ static void clear_object(const struct config_section *holder, void *object)
 
 void config_clear(struct config *config)
 {
-	clear_object(&config_sections[0], config);
+	clear_object(config_sections[0], config);
 }

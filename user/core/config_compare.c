@@ -141,9 +141,9 @@ size_t config_needs_restart(const struct config *before, const struct config *af
 	text_writer_init(&w, ret_text, size - 1);
 	/* What stands inside of clusters and routes is all reloadable. */
 	for (size_t i = 1; i < config_n_sections; i++) {
-		const struct config_section *section = &config_sections[i];
+		const struct config_section *section = config_sections[i];
 
-		if (section->parent != &config_sections[0])
+		if (section->parent != config_sections[0])
 			continue;
 		if (section->element_size)
 			compare_elements(&comparison, section, before, after);

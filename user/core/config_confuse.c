@@ -27,20 +27,29 @@ static void usage_done(struct usage *usage)
 	free(usage->sections);
 }
 
-/* Where the keys of @section begin. */
-static size_t first_key(const struct config_section *section)
+static size_t place_of(const struct config_section *section)
+{
+	size_t i = 0;
+
+	while (config_sections[i] != section)
+		i++;
+	return i;
+}
+
+/* Where the keys of the section in this place begin. */
+static size_t first_key(size_t place)
 {
 	size_t n = 0;
 
-	for (const struct config_section *s = config_sections; s != section; s++)
-		n += s->n_keys;
+	for (size_t i = 0; i < place; i++)
+		n += config_sections[i]->n_keys;
 	return n;
 }
 
 static int usage_init(struct usage *usage, const struct config_text *t,
 		      const struct config_place *places)
 {
-	size_t n_keys = first_key(config_sections + config_n_sections);
+	size_t n_keys = first_key(config_n_sections);
 
 	usage->keys = calloc(n_keys, sizeof(*usage->keys));
 	usage->sections = calloc(config_n_sections, sizeof(*usage->sections));
@@ -50,19 +59,19 @@ static int usage_init(struct usage *usage, const struct config_text *t,
 		const struct config_section *section = places[i].section;
 
 		if (places[i].key)
-			usage->keys[first_key(section) + (size_t)(places[i].key - section->keys)] =
-			    true;
+			usage->keys[first_key(place_of(section)) +
+				    (size_t)(places[i].key - section->keys)] = true;
 		else
-			usage->sections[section - config_sections] = true;
+			usage->sections[place_of(section)] = true;
 	}
 	return 0;
 }
 
 /* Keys, sections, and the end; @all has those of the sections inside, which come later. */
-static cfg_opt_t *new_options(const struct usage *usage, const struct config_section *section,
-			      cfg_opt_t *const *all)
+static cfg_opt_t *new_options(const struct usage *usage, size_t place, cfg_opt_t *const *all)
 {
-	const bool *is_key_used = usage->keys + first_key(section);
+	const struct config_section *section = config_sections[place];
+	const bool *is_key_used = usage->keys + first_key(place);
 	cfg_opt_t *options = calloc(section->n_keys + config_n_sections + 1, sizeof(*options));
 	size_t n = 0;
 
@@ -75,7 +84,7 @@ static cfg_opt_t *new_options(const struct usage *usage, const struct config_sec
 			    (cfg_opt_t)CFG_STR_LIST(section->keys[i].name, NULL, CFGF_NODEFAULT);
 	}
 	for (size_t i = 1; i < config_n_sections; i++) {
-		const struct config_section *child = &config_sections[i];
+		const struct config_section *child = config_sections[i];
 
 		if (child->parent == section && usage->sections[i])
 			options[n++] = (cfg_opt_t)CFG_SEC(child->name, all[i], CFGF_MULTI);
@@ -97,7 +106,7 @@ static cfg_opt_t **new_all_options(const struct usage *usage)
 	cfg_opt_t **all = calloc(config_n_sections, sizeof(cfg_opt_t *));
 
 	for (size_t i = config_n_sections; all && i-- > 0;) {
-		all[i] = new_options(usage, &config_sections[i], all);
+		all[i] = new_options(usage, i, all);
 		if (!all[i]) {
 			free_options(all);
 			return NULL;

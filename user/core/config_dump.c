@@ -135,11 +135,11 @@ void config_dump_defaults(FILE *out)
 	      "# \"Reload\" says whether a key may change without a restart, once sluiced can "
 	      "reload.\n",
 	      out);
-	enter_section(&d, &config_sections[0]);
+	enter_section(&d, config_sections[0]);
 	for (size_t i = 1; i < config_n_sections; i++) {
-		while (d.section != config_sections[i].parent)
+		while (d.section != config_sections[i]->parent)
 			end_section(&d);
-		dump_section(&d, &config_sections[i]);
+		dump_section(&d, config_sections[i]);
 	}
 	while (d.section->parent)
 		end_section(&d);
@@ -192,7 +192,7 @@ void config_dump_man(FILE *out)
 {
 	fputs(".\\\" Made by sluiced --dump-man from the table of keys.\n", out);
 	for (size_t i = 1; i < config_n_sections; i++) {
-		const struct config_section *section = &config_sections[i];
+		const struct config_section *section = config_sections[i];
 
 		man_heading(out, section);
 		for (size_t k = 0; k < section->n_keys; k++)

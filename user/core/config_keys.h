@@ -2,8 +2,8 @@
 /*
  * THE table of the configuration: every section and every key, with type, default, range, field
  * and help. What libconfuse is told, what is checked and stored, `sluiced --dump-defaults` and the
- * key list of sluice.conf(5) are all made from it, so a new key is one entry here and one field
- * in config.h.
+ * key list of sluice.conf(5) are all made from it, so a new key is one entry in the file of its
+ * section (config_sections.h says which) and one field in config.h.
  */
 #pragma once
 #include "base/std.h"
@@ -59,7 +59,7 @@ struct config_section {
 };
 
 /* A parent before its children, the file itself first. */
-extern const struct config_section config_sections[];
+extern const struct config_section *const config_sections[];
 extern const size_t config_n_sections;
 
 /** config_section_find() - the section @name in @parent, or NULL */

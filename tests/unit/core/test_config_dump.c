@@ -85,8 +85,8 @@ static void defaults__have_every_key_with_range_and_reload(void **state)
 	const char *at = text;
 
 	for (size_t i = 1; i < config_n_sections; i++) {
-		for (size_t k = 0; k < config_sections[i].n_keys; k++) {
-			const struct config_key *key = &config_sections[i].keys[k];
+		for (size_t k = 0; k < config_sections[i]->n_keys; k++) {
+			const struct config_key *key = &config_sections[i]->keys[k];
 			char assignment[64], range[256], accepts[32];
 			const char *found;
 			struct text_writer w;
@@ -125,11 +125,11 @@ static void man__has_every_key_as_an_item(void **state)
 	const char *at = text;
 
 	for (size_t i = 1; i < config_n_sections; i++) {
-		for (size_t k = 0; k < config_sections[i].n_keys; k++) {
+		for (size_t k = 0; k < config_sections[i]->n_keys; k++) {
 			char item[64];
 
 			snprintf(item, sizeof(item), "\n.TP\n.B %s\n",
-				 config_sections[i].keys[k].name);
+				 config_sections[i]->keys[k].name);
 			at = find(at, NULL, item) + 1;
 		}
 	}
