@@ -99,7 +99,7 @@ def test_load_mounts_and_pins(box):
     assert state["abi"]["pinned"] == state["abi"]["loader"] > 0
     assert RUNNABLE | PRIVATE <= set(by_name(state["programs"]))
     assert {"flows4", "flows6", "conns", "names", "ids", "abi", "events", "stats",
-            "ways", "hooked"} == set(by_name(state["maps"]))
+            "ways", "policies", "hooked"} == set(by_name(state["maps"]))
     assert box.list(boxes.BPFFS) - {"maps.debug", "progs.debug"} == {"sluice"}
 
 
@@ -515,6 +515,17 @@ def test_a_map_of_another_shape_is_not_taken(loaded):
     assert "map names: pinned with type 1, key 8, value 8" in said
     assert "not of this version" in said
     assert status(loaded)["programs"] == before["programs"]
+
+
+def test_an_array_that_is_too_short_is_not_taken(loaded):
+    """Of an older version with fewer rows."""
+    shape = by_name(status(loaded)["maps"])["policies"]
+    for pin in ("policies", "ro/policies"):
+        loaded.run("rm", f"{PINS}/{pin}")
+        loaded.run("bpftool", "map", "create", f"{PINS}/{pin}", "type", "array", "key", "4",
+                   "value", shape["value_bytes"], "entries", shape["max_entries"] - 1,
+                   "name", "policies")
+    assert f"for {shape['max_entries'] - 1}; this version" in loaded.refused("replace")
 
 
 def test_unload_spares_spliced_connections(loaded):

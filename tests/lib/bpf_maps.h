@@ -3,6 +3,7 @@
 #pragma once
 #include "sluice/conn.h"
 #include "sluice/event.h"
+#include "sluice/policy.h"
 #include "sluice/splice_stats.h"
 
 #include <bpf/bpf.h>
@@ -27,6 +28,7 @@ static const struct map_shape map_shapes[] = {
     {SL_MAP_CONNS, BPF_MAP_TYPE_HASH, 8, sizeof(struct sl_conn), 0},
     {SL_MAP_EVENTS, BPF_MAP_TYPE_RINGBUF, 0, 0, 0},
     {SL_MAP_STATS, BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 0},
+    {SL_MAP_POLICIES, BPF_MAP_TYPE_ARRAY, 4, sizeof(struct sl_policy), 0},
     {SL_MAP_HOOKED, BPF_MAP_TYPE_HASH, 4, sizeof(struct sl_hooked), 0},
 };
 

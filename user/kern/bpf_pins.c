@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
-#define PINS 10
+#define PINS 11
 
 struct pin {
 	const char *name;
@@ -18,11 +18,12 @@ struct pin {
 static void list_pins(struct bpf_pins *pins, struct pin ret_list[PINS])
 {
 	const struct pin list[PINS] = {
-	    {SL_MAP_FLOWS4, &pins->flows.fd4},      {SL_MAP_FLOWS6, &pins->flows.fd6},
-	    {SL_MAP_CONNS, &pins->conns_fd},        {SL_MAP_NAMES, &pins->names_fd},
-	    {SL_MAP_EVENTS, &pins->events_fd},      {SL_MAP_STATS, &pins->stats_fd},
-	    {SL_MAP_HOOKED, &pins->hooked_fd},      {SL_MAP_IDS, &pins->ids_fd},
-	    {SL_PROG_ACTIVATE, &pins->activate_fd}, {SL_PROG_HOLD, &pins->hold_fd},
+	    {SL_MAP_FLOWS4, &pins->flows.fd4},     {SL_MAP_FLOWS6, &pins->flows.fd6},
+	    {SL_MAP_CONNS, &pins->conns_fd},       {SL_MAP_NAMES, &pins->names_fd},
+	    {SL_MAP_EVENTS, &pins->events_fd},     {SL_MAP_STATS, &pins->stats_fd},
+	    {SL_MAP_POLICIES, &pins->policies_fd}, {SL_MAP_HOOKED, &pins->hooked_fd},
+	    {SL_MAP_IDS, &pins->ids_fd},           {SL_PROG_ACTIVATE, &pins->activate_fd},
+	    {SL_PROG_HOLD, &pins->hold_fd},
 	};
 
 	memcpy(ret_list, list, sizeof(list));
@@ -218,11 +219,11 @@ static int open_to_read(const char *dir, const char *name)
 int bpf_pins_view(const char *dir, struct bpf_pins_view *ret_view, struct bpf_pins_error *ret_error)
 {
 	_cleanup_close_ int abi_fd = open_to_read(dir, SL_MAP_ABI);
-	struct bpf_pins_view view = {{-1, -1, NULL}, -1, -1, -1};
+	struct bpf_pins_view view = {{-1, -1, NULL}, -1, -1, -1, -1};
 	const struct pin list[] = {
 	    {SL_MAP_FLOWS4, &view.flows.fd4}, {SL_MAP_FLOWS6, &view.flows.fd6},
 	    {SL_MAP_CONNS, &view.conns_fd},   {SL_MAP_NAMES, &view.names_fd},
-	    {SL_MAP_STATS, &view.stats_fd},
+	    {SL_MAP_STATS, &view.stats_fd},   {SL_MAP_POLICIES, &view.policies_fd},
 	};
 	int error = check_abi(dir, abi_fd, ret_error);
 
@@ -243,8 +244,8 @@ int bpf_pins_view(const char *dir, struct bpf_pins_view *ret_view, struct bpf_pi
 
 void bpf_pins_view_close(struct bpf_pins_view *view)
 {
-	int *const list[] = {&view->flows.fd4, &view->flows.fd6, &view->conns_fd, &view->names_fd,
-			     &view->stats_fd};
+	int *const list[] = {&view->flows.fd4, &view->flows.fd6, &view->conns_fd,
+			     &view->names_fd,  &view->stats_fd,  &view->policies_fd};
 
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
 		if (*list[i] >= 0)

@@ -12,8 +12,8 @@
 
 struct bpf_pins {
 	struct flow_table flows;
-	int conns_fd, names_fd, events_fd, stats_fd, hooked_fd; /* maps */
-	int activate_fd, hold_fd;                               /* programs, to be run */
+	int conns_fd, names_fd, events_fd, stats_fd, policies_fd, hooked_fd; /* maps */
+	int activate_fd, hold_fd; /* programs, to be run */
 	struct kern_ids ids;
 
 	/* private */
@@ -37,7 +37,7 @@ int bpf_pins_open(const char *dir, struct bpf_pins *ret_pins, struct bpf_pins_er
 /* The maps alone, to be read: while a daemon works with them, or none does. */
 struct bpf_pins_view {
 	struct flow_table flows;
-	int conns_fd, names_fd, stats_fd;
+	int conns_fd, names_fd, stats_fd, policies_fd;
 };
 
 /**

@@ -38,6 +38,12 @@ static void pin(int fd, const char *name)
 	close(fd);
 }
 
+static void pin_programs(void)
+{
+	pin(load_program(SL_PROG_ACTIVATE), SL_PROG_ACTIVATE);
+	pin(load_program(SL_PROG_HOLD), SL_PROG_HOLD);
+}
+
 /* What sluice-loader leaves. */
 static void pin_all(const struct sl_abi *abi)
 {
@@ -55,8 +61,7 @@ static void pin_all(const struct sl_abi *abi)
 			assert_int_equal(bpf_map_update_elem(fd, &zero, &first, BPF_ANY), 0);
 		pin(fd, name);
 	}
-	pin(load_program(SL_PROG_ACTIVATE), SL_PROG_ACTIVATE);
-	pin(load_program(SL_PROG_HOLD), SL_PROG_HOLD);
+	pin_programs();
 }
 
 static const struct sl_abi our_abi = {
@@ -109,6 +114,18 @@ static size_t count_fds(void)
 	return n;
 }
 
+/* To be read, and not written. */
+static void assert_policies(const struct bpf_pins_view *view)
+{
+	const struct sl_policy policy = {.max_frame = 1};
+	const uint32_t row = 0;
+	struct sl_policy found = {.max_frame = 2};
+
+	assert_int_equal(bpf_map_lookup_elem(view->policies_fd, &row, &found), 0);
+	assert_int_equal(found.max_frame, 0);
+	assert_int_equal(bpf_map_update_elem(view->policies_fd, &row, &policy, BPF_ANY), -EPERM);
+}
+
 static int no_flow(const struct flow_key *key, const struct sl_flow *flow, void *arg)
 {
 	return -EEXIST;
@@ -123,12 +140,54 @@ static void open__has_all_of_them(void **state)
 	mount_bpffs();
 	pin_all(&our_abi);
 	assert_int_equal(bpf_pins_open(DIR, &pins, &error), 0);
-	assert_int_equal(count_fds(), n_fds + 10);
+	assert_int_equal(count_fds(), n_fds + 11);
 	/* Each is what it should be. */
 	assert_int_equal(flow_table_walk(&pins.flows, no_flow, NULL), 0);
 	assert_int_equal(kern_ids_take_conn_ids(&pins.ids, 1), 1);
 	bpf_pins_close(&pins);
 	bpf_pins_close(&pins);
+	assert_int_equal(count_fds(), n_fds);
+}
+
+/* Where the daemon's pins cannot be opened, those for operators do. */
+static void view__reads_by_either_pin(void **state)
+{
+	struct bpf_pins_error error;
+	struct bpf_pins_view view;
+	size_t n_fds = count_fds();
+
+	mount_bpffs();
+	pin_all(&our_abi);
+	assert_int_equal(bpf_pins_view(DIR, &view, &error), 0);
+	bpf_pins_view_close(&view);
+	assert_int_equal(mkdir(DIR "/ro", 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(map_shapes); i++) {
+		char from[128], to[128];
+
+		snprintf(from, sizeof(from), DIR "/%s", map_shapes[i].name);
+		snprintf(to, sizeof(to), DIR "/ro/%s", map_shapes[i].name);
+		assert_int_equal(rename(from, to), 0);
+	}
+	assert_int_equal(bpf_pins_view(DIR, &view, &error), 0);
+	assert_int_equal(count_fds(), n_fds + 6);
+	assert_int_equal(flow_table_walk(&view.flows, no_flow, NULL), 0);
+	assert_policies(&view);
+	bpf_pins_view_close(&view);
+	bpf_pins_view_close(&view);
+	assert_int_equal(count_fds(), n_fds);
+}
+
+static void view__names_what_is_missing(void **state)
+{
+	struct bpf_pins_error error;
+	struct bpf_pins_view view;
+	size_t n_fds = count_fds();
+
+	mount_bpffs();
+	pin_all(&our_abi);
+	assert_int_equal(unlink(DIR "/" SL_MAP_POLICIES), 0);
+	assert_int_equal(bpf_pins_view(DIR, &view, &error), -ENOENT);
+	assert_string_equal(error.text, DIR ": policies: No such file or directory");
 	assert_int_equal(count_fds(), n_fds);
 }
 
@@ -169,8 +228,8 @@ static void open__names_all_if_all_but_the_version_is_missing(void **state)
 	assert_int_equal(unlink(DIR "/" SL_PROG_HOLD), 0);
 	assert_int_equal(unlink(DIR "/" SL_PROG_ACTIVATE), 0);
 	assert_fails(-ENOENT, SLUICE_REASON_NOT_LOADED,
-		     DIR ": missing: flows4 flows6 conns names events stats hooked ids "
-			 "sl_activate sl_hold");
+		     DIR ": missing: flows4 flows6 conns names events stats policies hooked "
+			 "ids sl_activate sl_hold");
 }
 
 static void open__names_both_versions(void **state)
@@ -252,6 +311,8 @@ int main(void)
 	    TEST(open__names_both_versions),
 	    TEST(open__refuses_other_sizes),
 	    TEST(open__is_by_permission_of_the_group),
+	    TEST(view__reads_by_either_pin),
+	    TEST(view__names_what_is_missing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,13 @@ int objects_size(struct objects *objects, const struct map_sizes *sizes)
 
 /* ---- loading ------------------------------------------------------------------------------- */
 
+/* Their programs go by numbers up to what they were compiled with; the other maps' sizes are the
+ * operator's. */
+static bool is_array(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
+}
+
 /* libbpf would silently take the pinned map's shape for ours. */
 int objects_check_shape(const struct bpf_map *map, int fd)
 {
@@ -92,13 +99,14 @@ int objects_check_shape(const struct bpf_map *map, int fd)
 		return -errno;
 	if (info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
 	    info.value_size == bpf_map__value_size(map) &&
-	    info.map_flags == bpf_map__map_flags(map))
+	    info.map_flags == bpf_map__map_flags(map) &&
+	    (!is_array(info.type) || info.max_entries >= bpf_map__max_entries(map)))
 		return 0;
-	say("map %s: pinned with type %u, key %u, value %u, flags %#x; this version has %u, %u, "
-	    "%u, %#x",
+	say("map %s: pinned with type %u, key %u, value %u, flags %#x, for %u; this version has "
+	    "%u, %u, %u, %#x, %u",
 	    bpf_map__name(map), info.type, info.key_size, info.value_size, info.map_flags,
-	    bpf_map__type(map), bpf_map__key_size(map), bpf_map__value_size(map),
-	    bpf_map__map_flags(map));
+	    info.max_entries, bpf_map__type(map), bpf_map__key_size(map), bpf_map__value_size(map),
+	    bpf_map__map_flags(map), bpf_map__max_entries(map));
 	return -EBADMSG;
 }
 

@@ -23,7 +23,7 @@ static void complain(const char *text, void *arg)
 
 static int read_pins(const char *pins, struct leftovers *ret_left)
 {
-	_cleanup_(cleanup_view) struct bpf_pins_view view = {{-1, -1, NULL}, -1, -1, -1};
+	_cleanup_(cleanup_view) struct bpf_pins_view view = {{-1, -1, NULL}, -1, -1, -1, -1};
 	struct bpf_pins_error why;
 	struct leftovers_source source = {.flows = &view.flows, .complain = complain};
 	int error = bpf_pins_view(pins, &view, &why);
