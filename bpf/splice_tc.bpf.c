@@ -1,543 +1,200 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * sl_splice: the hook at the ingress of every interface that either leg of a connection comes in
- * by. A packet of a flow in LEARN is recorded and goes to the stack; in ACTIVE it becomes one of
- * the other leg and leaves by the interface of that. Packets of no flow are not touched.
+ * by. Packets of no flow are not touched; of those that are, bpf/splice_handle.bpf.h decides.
  */
-#include "bpf/splice_packet.bpf.h"
-#include "bpf/splice_way.bpf.h"
-
+#include <linux/bpf.h>
 #include <linux/if_packet.h>
+#include <linux/pkt_cls.h>
 
-/* What the hook has found out about a packet before it knows the state. */
-struct sight {
-	__u32 end_seq;   /* as it was before */
-	__u8 refusal;    /* enum sl_stat: why it cannot be translated in ACTIVE; 0 = it can */
-	__u8 is_right;   /* header and checksum */
-	__u8 is_counted; /* it is believed; end_seq is not before its end now */
-	__u8 is_judged_spliced; /* by the rules of ACTIVE, and not of LEARN */
-	__u8 is_too_late;       /* it could not be published: other CPUs were always faster */
-};
-
-/* Verdicts: another program, or the stack, may have it; or nobody. */
+typedef struct __sk_buff sl_ctx;
 #define PASS TC_ACT_UNSPEC
 #define DROP TC_ACT_SHOT
 
-static __always_inline int drop(enum sl_stat why)
+#include "bpf/splice_find.bpf.h"
+#include "bpf/splice_handle.bpf.h"
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+static __always_inline __u32 sl_l3(const struct sl_packet *p)
 {
-	sl_count(why);
-	return DROP;
+	return ETH_HLEN;
 }
 
-/*
- * In ACTIVE or CLOSED. Of the first packet that is nothing for a splice the daemon hears: the
- * connection is better off without it.
- */
-static __always_inline int drop_of_flow(struct sl_flow *flow, enum sl_stat why)
+static __always_inline __u32 sl_length(const struct __sk_buff *skb)
 {
-	if ((why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
-	     why == SL_STAT_DROP_OPTIONS || why == SL_STAT_DROP_MTU) &&
-	    !(flow->marks & SL_M_DROPPED)) {
-		sl_mark(flow, SL_M_DROPPED);
-		sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, bpf_ktime_get_ns());
-	}
-	return drop(why);
+	return skb->len;
 }
 
-/* ---- translation ----------------------------------------------------------------------------- */
-
-struct change {
-	__u64 tcp, pseudo, first; /* sums for sl_update_checksum() */
-};
-
-/* The usual layout is changed in its place. Return: 1 if that is done, or there are none. */
-static __always_inline int change_plain_options(void *options, const void *end,
-						const struct sl_packet *p,
-						const struct sl_flow *flow, struct change *change)
+static __always_inline __u32 sl_gso_size(const struct __sk_buff *skb)
 {
-	if (p->options_size == 0)
-		return 1;
-	if (!p->is_plain || !(flow->flags & SL_F_TIMESTAMPS) ||
-	    options + SL_PLAIN_OPTIONS_SIZE > end)
-		return 0;
-	change->tcp += sl_rewrite_plain_options(options, flow, !!(p->segment.flags & SL_S_ACK));
-	return 1;
+	return skb->gso_size;
 }
 
-static __always_inline int change_options(struct __sk_buff *skb, const struct sl_packet *p,
-					  struct sl_flow *flow, struct change *change)
+static __always_inline void *sl_linear(struct __sk_buff *skb, __u32 size)
 {
-	__u32 size_and_ack = p->options_size << 1 | !!(p->segment.flags & SL_S_ACK);
-
-	sl_count(SL_STAT_OPTIONS_WALKED);
-	return sl_walk_options(skb, flow, p->l4 + sizeof(struct tcphdr), size_and_ack,
-			       &change->tcp);
+	if ((void *)(long)skb->data + size > (void *)(long)skb->data_end &&
+	    (skb->len < size || bpf_skb_pull_data(skb, size)))
+		return NULL;
+	if ((void *)(long)skb->data + size > (void *)(long)skb->data_end)
+		return NULL;
+	return (void *)(long)skb->data;
 }
 
-static __always_inline int change_ipv4(struct __sk_buff *skb, const struct sl_packet *p,
-				       const struct sl_flow *flow, const struct way *way,
-				       struct change *change, int *ret_options_left)
+static __always_inline void *sl_frame(struct __sk_buff *skb, __u32 size)
 {
-	void *data = sl_linear(skb, SL_LINEAR4);
-	struct iphdr *ip = data + SL_L3;
-	struct tcphdr *tcp = (void *)(ip + 1);
+	struct ethhdr *eth = sl_linear(skb, size);
 
-	if (!data)
-		return SL_STAT_DROP_MEMORY;
-	write_link_header(data, way);
-	change->pseudo = sl_rewrite_ipv4(ip, flow);
-	change->tcp = sl_rewrite_tcp(tcp, flow);
-	*ret_options_left =
-	    !change_plain_options(tcp + 1, (void *)(long)skb->data_end, p, flow, change);
-	return 0;
-}
-
-static __always_inline int change_ipv6(struct __sk_buff *skb, const struct sl_packet *p,
-				       const struct sl_flow *flow, const struct way *way,
-				       struct change *change, int *ret_options_left)
-{
-	void *data = sl_linear(skb, SL_LINEAR6);
-	struct ipv6hdr *ip = data + SL_L3;
-	struct tcphdr *tcp = (void *)(ip + 1);
-
-	if (!data)
-		return SL_STAT_DROP_MEMORY;
-	write_link_header(data, way);
-	change->pseudo = sl_rewrite_ipv6(ip, flow, &change->first);
-	change->tcp = sl_rewrite_tcp(tcp, flow);
-	*ret_options_left =
-	    !change_plain_options(tcp + 1, (void *)(long)skb->data_end, p, flow, change);
-	return 0;
-}
-
-/* Return: 0, or the enum sl_stat that the packet has to be dropped for. */
-static __always_inline int change_packet(struct __sk_buff *skb, const struct sl_packet *p,
-					 struct sl_flow *flow, const struct way *way)
-{
-	struct change change = {0};
-	int why, options_left = 0;
-
-	if (p->is_ipv6)
-		why = change_ipv6(skb, p, flow, way, &change, &options_left);
-	else
-		why = change_ipv4(skb, p, flow, way, &change, &options_left);
-	if (why == 0 && options_left)
-		why = change_options(skb, p, flow, &change);
-	if (why == 0)
-		sl_update_checksum(skb, p, change.tcp, change.pseudo, change.first);
-	return why;
-}
-
-/* ---- ACTIVE and CLOSED ----------------------------------------------------------------------- */
-
-static __always_inline void close_pair(struct sl_flow *flow, struct sl_flow *other, __u32 how,
-				       __u64 now_ns)
-{
-	struct sl_flow *first = sl_flow_first(flow, other);
-	struct sl_flow *second = first == flow ? other : flow;
-
-	if (sl_close(first, second))
-		sl_tell(flow, SL_EVENT_CLOSED, how, now_ns);
-}
-
-static __always_inline void see_rst(struct sl_flow *flow, struct sl_flow *other,
-				    const struct sl_segment *segment, __u32 end_seq, __u64 now_ns)
-{
-	if (!sl_rst_is_exact(segment->seq, end_seq, other)) {
-		if (sl_rst_is_near(segment->seq, other))
-			sl_flag(flow, SL_F_RST_NEAR);
-		sl_count(SL_STAT_RST_IGNORED);
-		return;
-	}
-	sl_mark(flow, SL_M_RST);
-	close_pair(flow, other, SL_CLOSED_BY_RST, now_ns);
-}
-
-static __always_inline void see_fin(struct sl_flow *flow, struct sl_flow *other,
-				    const struct sl_segment *segment, const struct sight *sight,
-				    __u64 now_ns)
-{
-	if (SL_READ(flow->marks) & SL_M_FIN)
-		return;
-	if (!sight->is_counted || !sl_fin_is_last(segment, sight->end_seq)) {
-		sl_count(SL_STAT_FIN_IGNORED);
-		return;
-	}
-	if (!(flow->marks & SL_M_PEER_FIN))
-		sl_flag(flow, SL_F_FIN_FIRST);
-	sl_mark(flow, SL_M_FIN);
-	other->peer_fin_end = segment->end + flow->seq_delta;
-	sl_mark(other, SL_M_PEER_FIN);
-	sl_tell(flow, SL_EVENT_FIN, 0, now_ns);
-}
-
-/* RFC 9293 s3.6: over, for the network, when both FINs are acknowledged. */
-static __always_inline void see_fin_ack(struct sl_flow *flow, struct sl_flow *other, __u64 now_ns)
-{
-	if (sl_after(flow->peer_fin_end, flow->ack))
-		return;
-	sl_mark(other, SL_M_FIN_ACKED);
-	if (flow->marks & SL_M_FIN_ACKED)
-		close_pair(flow, other, SL_CLOSED_BY_FIN, now_ns);
-}
-
-/* Global: verified once. Return: 0 */
-__noinline int sl_see_end(const struct sl_packet *p, struct sl_flow *flow,
-			  const struct sight *sight, __u64 now_ns)
-{
-	const struct sl_segment *segment;
-	struct sl_flow *other;
-
-	if (!p || !flow || !sight)
-		return 0;
-	segment = &p->segment;
-	other = sl_flow_other(flow, p->is_ipv6);
-	if (!other)
-		return 0;
-	if (segment->flags & SL_S_RST)
-		see_rst(flow, other, segment, sight->end_seq, now_ns);
-	else if (flow->marks & SL_M_RST) /* it met a HOLD, which has gone back to ACTIVE */
-		close_pair(flow, other, SL_CLOSED_BY_RST, now_ns);
-	else if (segment->flags & SL_S_FIN)
-		see_fin(flow, other, segment, sight, now_ns);
-	if (flow->marks & SL_M_PEER_FIN)
-		see_fin_ack(flow, other, now_ns);
-	return 0;
-}
-
-/* Ends are rare enough to look up the other direction for. */
-static __always_inline int is_about_end(const struct sl_packet *p, const struct sl_flow *flow)
-{
-	return p->segment.flags & (SL_S_FIN | SL_S_RST) || flow->marks & (SL_M_PEER_FIN | SL_M_RST);
-}
-
-static __always_inline void account(struct sl_flow *flow, const struct __sk_buff *skb,
-				    const struct sl_segment *segment, const struct sight *sight,
-				    __u32 state)
-{
-	__sync_fetch_and_add(&flow->packets, 1);
-	if (sight->is_counted)
-		sl_count_payload(flow, segment);
-	sl_count(state == SL_CLOSED ? SL_STAT_CLOSED : SL_STAT_FORWARDED);
-	sl_count_more(SL_STAT_FORWARDED_BYTES, skb->len - SL_L3);
-}
-
-static __always_inline int forward(struct __sk_buff *skb, const struct sl_packet *p,
-				   struct sl_flow *flow, const struct sight *sight, __u32 state,
-				   __u64 last_ns)
-{
-	struct way way = {0};
-	int why = sl_find_way(skb, p, flow, last_ns, &way);
-
-	if (why == 0)
-		why = change_packet(skb, p, flow, &way);
-	if (why == 0) {
-		account(flow, skb, &p->segment, sight, state);
-		return leave(&way);
-	}
-	return drop_of_flow(flow, why);
-}
-
-/* ---- every packet of a flow ------------------------------------------------------------------ */
-
-/* What ACTIVE does not translate, whatever its numbers are. Return: 0, or the stat of the drop. */
-static __always_inline __u8 refusal_of(const struct sl_packet *p)
-{
-	if (p->is_fragment)
-		return SL_STAT_DROP_FRAGMENT;
-	if (p->l4 != SL_PLAIN_L4(p->is_ipv6))
-		return SL_STAT_DROP_IP_OPTIONS;
-	/* A SYN would open a connection to the endpoint past the gateway, as soon as the endpoint
-	 * has closed this one. The peer sends it again; once the daemon has removed the entry, it
-	 * reaches the listener. */
-	if (!p->is_readable || p->segment.flags & SL_S_SYN)
-		return SL_STAT_DROP_HEADER;
-	return p->hop_limit <= 1 ? SL_STAT_DROP_TTL : 0;
-}
-
-/* Global: few packets come here. Return: 1, and it is believed, or 0. */
-__noinline int sl_judge_by_other(const struct sl_packet *p, struct sl_flow *flow)
-{
-	struct sl_flow *other;
-
-	if (!p || !flow)
-		return 0;
-	other = sl_flow_other(flow, p->is_ipv6);
-	return other && sl_is_acceptable(&p->segment, flow, other);
-}
-
-static __always_inline int is_believed_spliced(const struct sl_packet *p, struct sl_flow *flow,
-					       __u32 end_seq)
-{
-	return sl_is_likely(&p->segment, flow, end_seq) || sl_judge_by_other(p, flow);
-}
-
-/*
- * Here our own socket judges, and all that it may take has to be counted, or it would be missed:
- * somebody who guesses can delay the splice, and no more.
- */
-static __always_inline int is_believed_learning(const struct sl_packet *p,
-						const struct sl_flow *flow, __u32 end_seq)
-{
-	return !(SL_READ(flow->marks) & SL_M_SEEN) ||
-	       !sl_after(p->segment.end, end_seq + SL_WINDOW_MAX);
-}
-
-/*
- * RFC 9293 s3.10.7.4: of a connection that stands there is no segment without ACK. A RST ends the
- * stream and is not a part of it: overtaking the last bytes, it would pass for their end.
- */
-static __always_inline int is_believed(const struct sl_packet *p, struct sl_flow *flow,
-				       const struct sight *sight)
-{
-	if (!sight->is_right || (p->segment.flags & (SL_S_ACK | SL_S_RST)) != SL_S_ACK)
-		return 0;
-	return sight->is_judged_spliced ? is_believed_spliced(p, flow, sight->end_seq)
-					: is_believed_learning(p, flow, sight->end_seq);
-}
-
-/* Rule 3. @flow is not in LEARN, so that its peer is known. */
-static __always_inline __u32 settle(struct sl_flow *flow, int is_ipv6)
-{
-	__u64 now_ns = bpf_ktime_get_ns();
-	struct sl_flow *first = flow;
-	__u32 state;
-	int expired;
-
-	if (flow->direction == SL_TO_CLIENT)
-		first = sl_flow_other(flow, is_ipv6);
-	if (!first)
-		return SL_HOLD; /* its entry is being removed */
-	state = sl_state_settle(flow, first, now_ns, &expired);
-	if (expired) {
-		sl_count(SL_STAT_HOLD_EXPIRED);
-		sl_tell(flow, SL_EVENT_HOLD_EXPIRED, 0, now_ns);
-	}
-	return state;
-}
-
-/* A fragment's checksum is that of the whole, which only the stack will see. */
-static __always_inline int is_right(struct __sk_buff *skb, const struct sl_packet *p)
-{
-	return p->is_readable && (p->is_fragment || sl_is_checksum_right(skb, p));
-}
-
-/* Rule 1: a full barrier in any case. */
-static __always_inline struct sight publish(struct __sk_buff *skb, struct sl_packet *p,
-					    struct sl_flow *flow)
-{
-	struct sight sight = {
-	    .end_seq = SL_READ(flow->end_seq),
-	    .refusal = refusal_of(p),
-	    .is_judged_spliced = sl_is_spliced(SL_READ(flow->state)),
-	};
-	__u32 end;
-
-	if (!sight.is_judged_spliced || !sight.refusal)
-		sight.is_right = is_right(skb, p);
-	if (sight.is_right)
-		sl_read_tsval(skb, p);
-	sight.is_counted = is_believed(p, flow, &sight);
-	if (!sight.is_counted) {
-		sight.end_seq = sl_end_seq_barrier(flow);
-		return sight;
-	}
-	if (!(flow->marks & SL_M_SEEN))
-		sl_first_seen(flow, &p->segment);
-	/* An acknowledgment brings nothing, wherever it claims to stand. */
-	end = p->segment.end == p->segment.seq ? SL_READ(flow->end_seq) : p->segment.end;
-	sight.is_too_late = !sl_end_seq_publish(flow, end, &sight.end_seq);
-	return sight;
-}
-
-/* In LEARN, what is not on the edge may be anybody's. */
-static __always_inline void record(struct sl_flow *flow, const struct sl_packet *p,
-				   const struct sight *sight, __u64 now_ns)
-{
-	SL_WRITE(flow->last_ns, now_ns);
-	if (sight->is_judged_spliced || sl_is_on_edge(&p->segment, sight->end_seq))
-		sl_record(flow, &p->segment);
-}
-
-static __always_inline int learn(const struct sl_packet *p, const struct sight *sight)
-{
-	/* RFC 1858 s3: so small a fragment is nobody's who means well, and cannot be read. */
-	if (p->is_fragment && !p->is_readable)
-		return drop(SL_STAT_DROP_FRAGMENT);
-	/* It was ACTIVE when this was not believed. The socket might: it shall come again. */
-	if (sight->is_judged_spliced && !sight->is_counted)
-		return drop(SL_STAT_DROP_HOLD);
-	sl_count(SL_STAT_LEARNED);
-	return PASS;
-}
-
-static __always_inline int handle(struct __sk_buff *skb, struct sl_packet *p, struct sl_flow *flow)
-{
-	struct sight sight = publish(skb, p, flow);
-	__u32 state = SL_READ(flow->state); /* rule 1: behind the barrier */
-	__u64 now_ns = bpf_ktime_get_coarse_ns(), last_ns = flow->last_ns;
-
-	if (sl_is_hold(state))
-		state = settle(flow, p->is_ipv6);
-	if (sl_is_hold(state) || sight.is_too_late)
-		return drop(SL_STAT_DROP_HOLD);
-	if (sight.is_counted)
-		record(flow, p, &sight, now_ns);
-	if (state == SL_LEARN)
-		return learn(p, &sight);
-	if (sight.refusal)
-		return drop_of_flow(flow, sight.refusal);
-	if (!sight.is_right)
-		return drop(SL_STAT_DROP_CHECKSUM);
-	if (is_about_end(p, flow))
-		sl_see_end(p, flow, &sight, now_ns);
-	return forward(skb, p, flow, &sight, state, last_ns);
-}
-
-/* ---- finding the flow ------------------------------------------------------------------------ */
-
-/*
- * So many bytes, that begin with an Ethernet header. On a device without such (a tunnel) they begin
- * with something else; nothing is spliced over it.
- */
-static __always_inline const void *link_frame(struct __sk_buff *skb, __u32 size)
-{
-	const struct ethhdr *eth = sl_linear(skb, size);
-
+	/* On a device without such (a tunnel) packets begin with something else; nothing is spliced
+	 * over it. */
 	return eth && eth->h_proto == skb->protocol ? eth : NULL;
 }
 
-/* Return: NULL if the packet is not TCP, has no ports, or is of no flow. */
-static __always_inline struct sl_flow *find_ipv4(struct __sk_buff *skb, struct sl_packet *p,
-						 struct tcphdr *tcp)
+static __always_inline long sl_load(const struct __sk_buff *skb, __u32 at, void *to, __u32 size)
 {
-	const struct iphdr *ip = link_frame(skb, SL_L3 + sizeof(*ip));
-	__u32 header, total;
-	__be32 saddr, daddr;
-
-	if (!ip)
-		return NULL;
-	ip = (const void *)ip + SL_L3;
-	if (ip->protocol != IPPROTO_TCP || ip->ihl < 5)
-		return NULL;
-	/* Not the first fragment: the stack does not complete it, as the first one is dropped. */
-	if (ip->frag_off & SL_SWAP16(0x1fff))
-		return NULL;
-	header = ip->ihl * 4;
-	/* More than 65535 bytes (GRO, TSO) are written as none. */
-	total = ip->tot_len ? SL_SWAP16(ip->tot_len) : skb->len - SL_L3;
-	if (total < header || total > skb->len - SL_L3)
-		return NULL;
-	p->is_fragment = !!(ip->frag_off & SL_SWAP16(0x2000));
-	p->hop_limit = ip->ttl;
-	p->l4 = SL_L3 + header;
-	p->length = total - header;
-	p->pseudo = sl_sum_fold(sl_sum_pseudo(&ip->saddr, 2, p->length));
-	saddr = ip->saddr;
-	daddr = ip->daddr;
-	if (sl_copy_tcp(skb, p, tcp))
-		return NULL;
-	return sl_flow_find4(saddr, daddr, tcp->source, tcp->dest);
+	return bpf_skb_load_bytes(skb, at, to, size);
 }
 
-/* A walk over the headers between that of IPv6 and that of TCP (RFC 8200 s4). */
-struct extensions {
-	struct __sk_buff *skb;
-	__u32 at;
-	__u8 next, is_fragment, is_wrong;
-};
-
-/* All that fit into a packet, so that nobody gets past the hook by one more than it looks at. */
-#define EXTENSIONS_MAX (65535 / 8)
-#define IS_FRAGMENT    0x100000
-
-static long step_over_extension(__u32 i, struct extensions *walk)
+static __always_inline long sl_store(struct __sk_buff *skb, __u32 at, const void *from, __u32 size)
 {
-	__u8 bytes[4]; /* next header, length, and of a fragment offset and M flag */
+	return bpf_skb_store_bytes(skb, at, from, size, 0);
+}
 
-	if (walk->next == IPPROTO_TCP)
-		return 1;
-	walk->is_wrong = bpf_skb_load_bytes(walk->skb, walk->at, bytes, sizeof(bytes)) != 0;
-	if (walk->is_wrong)
-		return 1;
-	switch (walk->next) {
-	case IPPROTO_FRAGMENT:
-		walk->is_wrong = bytes[2] != 0 || bytes[3] & 0xf8; /* not the first one */
-		walk->is_fragment = 1;
-		walk->at += 8;
-		break;
-	case IPPROTO_AH: /* RFC 4302 s2.2 */
-		walk->at += (bytes[1] + 2) * 4;
-		break;
-	case IPPROTO_HOPOPTS:
-	case IPPROTO_ROUTING:
-	case IPPROTO_DSTOPTS:
-		walk->at += (bytes[1] + 1) * 8;
-		break;
-	default:
-		walk->is_wrong = 1;
-	}
-	walk->next = bytes[0];
-	return walk->is_wrong;
+/* ---- the checksum ---------------------------------------------------------------------------- */
+
+/* CHECKSUM_COMPLETE: the device has summed up all behind the Ethernet header. */
+static __always_inline int sl_is_device_sum_right(struct __sk_buff *skb, const struct sl_packet *p)
+{
+	__s64 sum = bpf_csum_update(skb, 0);
+
+	/* The sum of an IPv4 header is zero; another header would have to be taken out. */
+	return sum >= 0 && !p->is_ipv6 && sl_sum_fold((__u64)sum + p->pseudo) == 0xffff;
 }
 
 /*
- * Return: where the TCP header is, with IS_FRAGMENT if it is in the first one of several; 0 if
- * there is none. (Global, to be verified once, and not with all that comes behind.)
+ * RFC 9293 s3.1. What GRO has merged, or came from this host, has only the sum of the pseudo
+ * header there (CHECKSUM_PARTIAL), and is right by construction: so is whatever is still to be cut
+ * into segments. Otherwise somebody has to have looked, or does so now.
  */
-__noinline int sl_skip_extensions(struct __sk_buff *skb, __u32 next_header)
+static __always_inline int sl_is_checksum_right(struct __sk_buff *skb, const struct sl_packet *p)
 {
-	struct extensions walk = {
-	    .skb = skb,
-	    .at = SL_L3 + sizeof(struct ipv6hdr),
-	    .next = next_header,
-	};
+	return p->check == p->pseudo || skb->gso_size != 0 ||
+	       bpf_csum_level(skb, BPF_CSUM_LEVEL_QUERY) >= 0 || sl_is_device_sum_right(skb, p) ||
+	       sl_is_sum_right(skb, p->l4, p->length, p->pseudo);
+}
 
-	bpf_loop(EXTENSIONS_MAX, step_over_extension, &walk, 0);
-	if (walk.is_wrong || walk.next != IPPROTO_TCP)
+/* Only in plain packets. */
+static __always_inline struct tcphdr *sl_plain_tcp(struct __sk_buff *skb, const struct sl_packet *p)
+{
+	void *tcp = (void *)(long)skb->data + sl_plain_l4(p);
+
+	return tcp + sizeof(struct tcphdr) <= (void *)(long)skb->data_end ? tcp : NULL;
+}
+
+/*
+ * As the kind of this packet's checksum wants it. Which kind it is, no helper says. But what the
+ * first one, for the pseudo header, has made of the checksum tells whether it is one that is still
+ * to be made (CHECKSUM_PARTIAL): then that was all. Only if the two kinds came out the same, the
+ * change having been none modulo 2^16 - 1, the helper is asked again.
+ */
+static __always_inline void sl_update_checksum(struct __sk_buff *skb, const struct sl_packet *p,
+					       __u64 tcp_sum, __u64 pseudo_sum, __u64 first)
+{
+	__u32 at = p->l4 + __builtin_offsetof(struct tcphdr, check);
+	__u16 pseudo = sl_sum_fold(pseudo_sum);
+	__u16 made = sl_sum_update(p->check, pseudo),
+	      unmade = sl_sum_fold((__u64)p->check + pseudo);
+	struct tcphdr *tcp;
+
+	bpf_l4_csum_replace(skb, at, 0, pseudo, BPF_F_PSEUDO_HDR);
+	tcp = sl_plain_tcp(skb, p);
+	if (made == unmade || !tcp) {
+		bpf_l4_csum_replace(skb, at, 0, sl_sum_fold(tcp_sum), 0);
+	} else if (tcp->check == made) {
+		tcp->check = sl_sum_update(made, sl_sum_fold(tcp_sum));
+	} else {
+		return;
+	}
+	/*
+	 * With CHECKSUM_COMPLETE, BPF_F_PSEUDO_HDR has changed the device's sum as is right for
+	 * IPv4, where the header's checksum balances its addresses. In IPv6 the TCP checksum does
+	 * that (Linux 6.16, BPF_F_IPV6), and nothing balances the hop limit.
+	 */
+	if (p->is_ipv6)
+		bpf_csum_update(skb, sl_sum_fold(pseudo_sum + first));
+}
+
+/* ---- the way out ----------------------------------------------------------------------------- */
+
+/* By the kernel's own routing of locally made packets. Return: 0, or the stat of the drop. */
+static __always_inline int way_by_neighbour(struct __sk_buff *skb, struct way *way, __u32 oif)
+{
+	__u32 mtu = 0;
+
+	way->oif = oif;
+	way->kind = WAY_NEIGHBOUR;
+	if (skb->len <= ETH_HLEN + SL_MTU_MIN)
 		return 0;
-	return walk.at | (walk.is_fragment ? IS_FRAGMENT : 0);
+	switch (bpf_check_mtu(skb, oif, &mtu, 0, BPF_MTU_CHK_SEGS)) {
+	case BPF_MTU_CHK_RET_SUCCESS:
+		return 0;
+	case BPF_MTU_CHK_RET_FRAG_NEEDED:
+	case BPF_MTU_CHK_RET_SEGS_TOOBIG:
+		return SL_STAT_DROP_MTU;
+	default:
+		return SL_STAT_DROP_ROUTE;
+	}
 }
 
-static __always_inline struct sl_flow *find_ipv6(struct __sk_buff *skb, struct sl_packet *p,
-						 struct tcphdr *tcp)
+/* Global: verified once. Return: as sl_choose_way() */
+__noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p, struct sl_flow *flow,
+			   __u64 last_ns, struct way *way)
 {
-	const struct ipv6hdr *ip = link_frame(skb, SL_L3 + sizeof(*ip));
-	struct sl_key6 key;
-	__u32 end, next_header;
-	int l4;
+	__u64 now_ns = bpf_ktime_get_coarse_ns();
+	__u32 size;
+	int why;
 
-	if (!ip)
-		return NULL;
-	ip = (const void *)ip + SL_L3;
-	__builtin_memcpy(key.saddr, &ip->saddr, sizeof(key.saddr));
-	__builtin_memcpy(key.daddr, &ip->daddr, sizeof(key.daddr));
-	/* More than 65535 bytes are written as none. */
-	end = ip->payload_len ? SL_L3 + sizeof(*ip) + SL_SWAP16(ip->payload_len) : skb->len;
-	next_header = ip->nexthdr;
-	p->hop_limit = ip->hop_limit;
-	p->is_ipv6 = 1;
-	l4 = SL_L3 + sizeof(*ip);
-	if (next_header != IPPROTO_TCP)
-		l4 = sl_skip_extensions(skb, next_header);
-	p->l4 = l4 & (IS_FRAGMENT - 1);
-	p->is_fragment = !!(l4 & IS_FRAGMENT);
-	if (p->l4 == 0 || end > skb->len || p->l4 > end)
-		return NULL;
-	p->length = end - p->l4;
-	p->pseudo = sl_sum_fold(sl_sum_pseudo((const sl_be32 *)&key, 8, p->length));
-	if (sl_copy_tcp(skb, p, tcp))
-		return NULL;
-	key.sport = tcp->source;
-	key.dport = tcp->dest;
-	return bpf_map_lookup_elem(&flows6, &key);
+	if (!p || !flow || !way)
+		return SL_STAT_DROP_ROUTE;
+	if (flow->flags & SL_F_TO_LOCAL) {
+		*way = (struct way){.oif = flow->oif, .kind = WAY_LOCAL};
+		return 0;
+	}
+	if (flow->marks & SL_M_NO_LOOKUP)
+		return way_by_neighbour(skb, way, flow->oif);
+	size = packet_size(skb, p);
+	if (recall(flow, size, now_ns, way))
+		return 0;
+	why = look_up(skb, flow, p->is_ipv6, size, now_ns, way);
+	if (why == 0 && way->kind == WAY_RECORDED)
+		return way_by_neighbour(skb, way, flow->oif);
+	if (why == 0 && is_time_to_ask(last_ns, now_ns))
+		way->kind = WAY_NEIGHBOUR;
+	return why;
 }
+
+static __always_inline int sl_choose_way(struct __sk_buff *skb, const struct sl_packet *p,
+					 struct sl_flow *flow, __u64 last_ns, struct way *way)
+{
+	return sl_find_way(skb, p, flow, last_ns, way);
+}
+
+static __always_inline int sl_leave(struct __sk_buff *skb, const struct sl_packet *p,
+				    const struct way *way)
+{
+	if (way->kind == WAY_NEIGHBOUR)
+		return bpf_redirect_neigh(way->oif, NULL, 0, 0);
+	return bpf_redirect(way->oif, way->kind == WAY_LOCAL ? BPF_F_INGRESS : 0);
+}
+
+/* ---- the hook -------------------------------------------------------------------------------- */
 
 SEC("tc")
 int sl_splice(struct __sk_buff *skb)
 {
 	struct sl_packet p = {0};
 	struct sl_flow *flow = NULL;
+	struct way way = {0};
 	struct tcphdr tcp;
 
 	/* Of another station, in promiscuous mode; or of a VLAN, whose own interface has a hook. */
@@ -550,7 +207,7 @@ int sl_splice(struct __sk_buff *skb)
 	if (!flow)
 		return PASS;
 	sl_read_tcp(&p, &tcp);
-	return handle(skb, &p, flow);
+	return handle(skb, &p, flow, &way);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -6,6 +6,7 @@
 enum way_kind {
 	WAY_DIRECT,    /* addresses of the link layer are known */
 	WAY_NEIGHBOUR, /* the kernel shall find them */
+	WAY_RECORDED,  /* likewise, and where is in the flow; its MTU is not known yet */
 	WAY_LOCAL,     /* to the stack of this host */
 };
 
@@ -16,12 +17,12 @@ struct way {
 };
 
 /* Of the network layer: of each segment that a packet of GRO or TSO will be cut into. */
-static __always_inline __u32 packet_size(const struct __sk_buff *skb, const struct sl_packet *p)
+static __always_inline __u32 packet_size(const sl_ctx *ctx, const struct sl_packet *p)
 {
-	__u32 header = p->l4 - SL_L3 + sizeof(struct tcphdr) + p->options_size;
+	__u32 header = p->l4 - sl_l3(p) + sizeof(struct tcphdr) + p->options_size;
 
-	if (skb->gso_size)
-		return header + skb->gso_size;
+	if (sl_gso_size(ctx))
+		return header + sl_gso_size(ctx);
 	return header + p->segment.payload;
 }
 
@@ -39,26 +40,6 @@ static __always_inline void ask_for(struct bpf_fib_lookup *fib, const struct sl_
 		fib->family = 2; /* AF_INET */
 		fib->ipv4_src = sl_address4(flow->peer.saddr);
 		fib->ipv4_dst = sl_address4(flow->peer.daddr);
-	}
-}
-
-/* By the kernel's own routing of locally made packets. Return: 0, or the stat of the drop. */
-static __always_inline int way_by_neighbour(struct __sk_buff *skb, struct way *way, __u32 oif)
-{
-	__u32 mtu = 0;
-
-	way->oif = oif;
-	way->kind = WAY_NEIGHBOUR;
-	if (skb->len <= SL_L3 + SL_MTU_MIN)
-		return 0;
-	switch (bpf_check_mtu(skb, oif, &mtu, 0, BPF_MTU_CHK_SEGS)) {
-	case BPF_MTU_CHK_RET_SUCCESS:
-		return 0;
-	case BPF_MTU_CHK_RET_FRAG_NEEDED:
-	case BPF_MTU_CHK_RET_SEGS_TOOBIG:
-		return SL_STAT_DROP_MTU;
-	default:
-		return SL_STAT_DROP_ROUTE;
 	}
 }
 
@@ -117,15 +98,15 @@ static __always_inline void remember(const struct sl_flow *flow, const struct bp
  */
 
 /* Return: 0, or the enum sl_stat that the packet has to be dropped for. */
-static __always_inline int look_up(struct __sk_buff *skb, struct sl_flow *flow, int is_ipv6,
-				   __u32 size, __u64 now_ns, struct way *way)
+static __always_inline int look_up(sl_ctx *ctx, struct sl_flow *flow, int is_ipv6, __u32 size,
+				   __u64 now_ns, struct way *way)
 {
 	struct bpf_fib_lookup fib = {0};
 
 	ask_for(&fib, flow, is_ipv6);
-	fib.ifindex = skb->ingress_ifindex;
+	fib.ifindex = ctx->ingress_ifindex;
 	fib.tot_len = size;
-	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
+	switch (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0)) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 		way->oif = fib.ifindex;
 		way->kind = WAY_DIRECT;
@@ -139,9 +120,11 @@ static __always_inline int look_up(struct __sk_buff *skb, struct sl_flow *flow, 
 		return 0;
 	case BPF_FIB_LKUP_RET_FWD_DISABLED:
 		sl_mark(flow, SL_M_NO_LOOKUP);
-		return way_by_neighbour(skb, way, flow->oif);
+		way->kind = WAY_RECORDED;
+		return 0;
 	case BPF_FIB_LKUP_RET_UNSUPP_LWT:
-		return way_by_neighbour(skb, way, flow->oif);
+		way->kind = WAY_RECORDED;
+		return 0;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		return SL_STAT_DROP_MTU;
 	default:
@@ -149,43 +132,8 @@ static __always_inline int look_up(struct __sk_buff *skb, struct sl_flow *flow, 
 	}
 }
 
-/*
- * Return: 0, or the enum sl_stat that the packet has to be dropped for. Global: verified once.
- * @last_ns: when the packet before this one came
- */
-__noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p, struct sl_flow *flow,
-			   __u64 last_ns, struct way *way)
-{
-	__u64 now_ns = bpf_ktime_get_coarse_ns();
-	__u32 size;
-	int why;
-
-	if (!p || !flow || !way)
-		return SL_STAT_DROP_ROUTE;
-	if (flow->flags & SL_F_TO_LOCAL) {
-		*way = (struct way){.oif = flow->oif, .kind = WAY_LOCAL};
-		return 0;
-	}
-	if (flow->marks & SL_M_NO_LOOKUP)
-		return way_by_neighbour(skb, way, flow->oif);
-	size = packet_size(skb, p);
-	if (recall(flow, size, now_ns, way))
-		return 0;
-	why = look_up(skb, flow, p->is_ipv6, size, now_ns, way);
-	if (why == 0 && is_time_to_ask(last_ns, now_ns))
-		way->kind = WAY_NEIGHBOUR;
-	return why;
-}
-
 static __always_inline void write_link_header(struct ethhdr *eth, const struct way *way)
 {
 	__builtin_memcpy(eth->h_dest, way->dmac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, way->smac, ETH_ALEN);
-}
-
-static __always_inline int leave(const struct way *way)
-{
-	if (way->kind == WAY_NEIGHBOUR)
-		return bpf_redirect_neigh(way->oif, NULL, 0, 0);
-	return bpf_redirect(way->oif, way->kind == WAY_LOCAL ? BPF_F_INGRESS : 0);
 }

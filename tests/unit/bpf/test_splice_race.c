@@ -65,7 +65,7 @@ static uint64_t monotonic_ns(void)
 
 /* ---- hooks ----------------------------------------------------------------------------------- */
 
-/* What bpf/splice_tc.bpf.c does with a packet of the flow. Return: false if it was dropped. */
+/* What bpf/splice_handle.bpf.h does with a packet of the flow. Return: false if it was dropped. */
 static bool hook_packet(struct hook *hook, uint32_t end)
 {
 	struct race *race = hook->race;

@@ -17,7 +17,7 @@ struct frame {
 
 #define FRAME(f) ((f)->room + 2)
 
-/* ---- in place of bpf/splice_tc.bpf.c --------------------------------------------------------- */
+/* ---- in place of bpf/splice_handle.bpf.h ----------------------------------------------------- */
 
 /* Return: 0, or -EPROTO if the options cannot be translated; then nothing has changed. */
 static int walk_options(uint8_t *bytes, size_t size, const struct sl_flow *flow, bool has_ack,
