@@ -79,6 +79,24 @@ def test_check_sees_settings(box):
     assert items()["reserved_ports"]["state"] == "present"
 
 
+def test_check_of_other_source_ports(box):
+    """What kernel.source_ports of the daemon says, the loader is told."""
+    def check(ports):
+        return items_of(box.loader_json("check", "--source-ports", ports))["reserved_ports"]
+
+    box.run("sh", "-c", "echo 10000 60999 >/proc/sys/net/ipv4/ip_local_port_range")
+    box.run("sh", "-c", "echo 20000-30000 >/proc/sys/net/ipv4/ip_local_reserved_ports")
+    assert check("20000-30000")["state"] == check("61000-65535")["state"] == "present"
+    found = check("20000-30001")
+    assert found["state"] == "missing"
+    assert found["detail"].endswith("sysctl -w net.ipv4.ip_local_reserved_ports=20000-30001")
+    for wrong in "20000", "1023-2000", "30000-20000", "20000-70000":
+        done = box.loader("check", "--source-ports", wrong, check=False)
+        assert done.returncode == 2 and f"--source-ports {wrong}: expected" in done.stderr
+    done = box.loader("load", "--source-ports", "20000-30000", check=False)
+    assert done.returncode == 2 and "load: takes no --source-ports" in done.stderr
+
+
 def test_check_without_rights(box):
     done = box.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                    boxes.LOADER, "-j", "check", check=False)

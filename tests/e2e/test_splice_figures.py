@@ -82,7 +82,7 @@ def test_offload_tells_what_there_is(splice_network):
     client = network.client("-c", 3, "-m", "idle", "-d", "60")
     network.wait_spliced(3)
     splice = network.splice_offload()["splice"]
-    assert splice["abi"] == 1 and sorted(splice["interfaces"]) == ["gb", "gc"]
+    assert splice["abi"] == 2 and sorted(splice["interfaces"]) == ["gb", "gc"]
     assert splice["maps"]["flows4"] == {"entries": 6, "max": 8192}
     assert splice["maps"]["conns"] == {"entries": 3, "max": 4096}
     assert (splice["ports"]["used"], splice["ports"]["quarantined"]) == (3, 0)

@@ -100,6 +100,33 @@ int parse_percent(const char *text, uint64_t *ret_percent)
 	return parse_scaled(text, units, ARRAY_SIZE(units), strcmp, ret_percent);
 }
 
+static int parse_port(const char *text, size_t len, uint16_t *ret_port)
+{
+	char digits[6];
+	uint64_t port;
+
+	if (len >= sizeof(digits))
+		return -EINVAL;
+	memcpy(digits, text, len);
+	digits[len] = '\0';
+	if (parse_u64(digits, &port) < 0 || port == 0 || port > UINT16_MAX)
+		return -EINVAL;
+	*ret_port = (uint16_t)port;
+	return 0;
+}
+
+int parse_port_range(const char *text, struct port_range *ret_range)
+{
+	const char *dash = strchr(text, '-');
+	struct port_range range;
+
+	if (!dash || parse_port(text, (size_t)(dash - text), &range.first) < 0 ||
+	    parse_port(dash + 1, strlen(dash + 1), &range.last) < 0 || range.first > range.last)
+		return -EINVAL;
+	*ret_range = range;
+	return 0;
+}
+
 int parse_bool(const char *text, bool *ret_value)
 {
 	static const struct {

@@ -6,6 +6,10 @@
 #pragma once
 #include "base/std.h"
 
+struct port_range {
+	uint16_t first, last; /* host order, both included */
+};
+
 /** parse_u64() - decimal digits only. Return: 0, -EINVAL (not a number) or -ERANGE */
 int parse_u64(const char *text, uint64_t *ret_value);
 /** parse_bytes() - number with optional b, kb, mb, gb (powers of 1024, any case) */
@@ -14,5 +18,7 @@ int parse_bytes(const char *text, uint64_t *ret_bytes);
 int parse_duration_ms(const char *text, uint64_t *ret_ms);
 /** parse_percent() - number with %, which must be there */
 int parse_percent(const char *text, uint64_t *ret_percent);
+/** parse_port_range() - "FIRST-LAST", each 1 to 65535, in that order. Return: 0 or -EINVAL */
+int parse_port_range(const char *text, struct port_range *ret_range);
 /** parse_bool() - true/false, on/off, yes/no (lower case) */
 int parse_bool(const char *text, bool *ret_value);

@@ -27,6 +27,9 @@ struct config_listener {
 };
 
 /* Whether a path through the kernel is taken. */
+/* Where the kernel's own ip_local_port_range is not: that begins at 32768 if nobody changes it. */
+#define CONFIG_SOURCE_PORTS "16384-32767"
+
 enum config_kernel {
 	CONFIG_KERNEL_AUTO,
 	CONFIG_KERNEL_OFF,
@@ -206,7 +209,9 @@ struct config {
 	} admin;
 	struct {
 		enum config_kernel splice;
-		char *pins; /* directory */
+		char *pins;             /* directory */
+		char *source_ports;     /* "FIRST-LAST" */
+		uint64_t quarantine_ms; /* of them */
 	} kernel;
 	struct {
 		enum log_level level;

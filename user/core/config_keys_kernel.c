@@ -33,6 +33,35 @@ static const struct config_key kernel_keys[] = {
 	FIELD(struct config, kernel.pins),
 	.help = "Directory in which sluice-loader has pinned the programs and maps.",
     },
+    {
+	.name = "source_ports",
+	.type = CONFIG_TEXT,
+	.fallback = CONFIG_SOURCE_PORTS,
+	.min = 9,
+	.max = 11,
+	.is_valid = config_is_source_ports,
+	.expected = "FIRST-LAST, ports from 1024 to 65535",
+	FIELD(struct config, kernel.source_ports),
+	.help =
+	    "Ports that connections to endpoints are made from, for each pair of source address "
+	    "and endpoint anew, if they may be spliced: the kernel forgets those, and must not "
+	    "give their ports to anybody else. Where net.ipv4.ip_local_port_range has some of "
+	    "them, name these in net.ipv4.ip_local_reserved_ports; sluice-loader check "
+	    "--source-ports tells how.",
+    },
+    {
+	.name = "quarantine",
+	.type = CONFIG_DURATION,
+	.fallback = "60s",
+	.min = SECOND,
+	.max = 10 * MINUTE,
+	FIELD(struct config, kernel.quarantine_ms),
+	.help =
+	    "Time for which such a port is not used again, and late packets of a spliced "
+	    "connection still find their way, once that has ended. The default is how long a "
+	    "socket of Linux waits; less is for networks that keep no packet for so long, where "
+	    "ports are few.",
+    },
 };
 
 const struct config_section config_section_kernel = {

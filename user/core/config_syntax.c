@@ -3,10 +3,9 @@
 
 #include "base/address.h"
 #include "base/ip_prefix.h"
+#include "base/parse.h"
 #include "proto/http1_head.h"
 #include "proto/origin.h"
-
-#include "base/parse.h"
 
 #include <stdio.h>
 
@@ -172,6 +171,13 @@ bool config_is_network(const char *text)
 	struct ip_prefix prefix;
 
 	return ip_prefix_parse(text, &prefix) == 0;
+}
+
+bool config_is_source_ports(const char *text)
+{
+	struct port_range range;
+
+	return parse_port_range(text, &range) == 0 && range.first >= 1024;
 }
 
 bool config_is_media_type(const char *text)

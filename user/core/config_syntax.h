@@ -46,5 +46,7 @@ bool config_is_name_server(const char *text);
 /** config_is_hash_key() - "source", "host", "path", or "header:", "query:" or "cookie:" with a
  *  name, of a header or a cookie a token (RFC 9110 s5.6.2) */
 bool config_is_hash_key(const char *text);
+/** config_is_source_ports() - "FIRST-LAST", from 1024 on */
+bool config_is_source_ports(const char *text);
 /** config_is_any_text() - always */
 bool config_is_any_text(const char *text);

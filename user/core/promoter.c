@@ -35,7 +35,7 @@ static void reap_cb(struct ev_loop *loop, ev_timer *timer, int revents)
 	list_for_each_safe (node, &promoter->retired) {
 		struct promotion *p = list_entry(node, struct promotion, node);
 
-		if (now_ns - p->retired_ns < PROMOTER_QUARANTINE_NS)
+		if (now_ns - p->retired_ns < promoter->splice->quarantine_ns)
 			return; /* they are in the order of their ends */
 		release(promoter, p);
 	}

@@ -16,9 +16,6 @@
 struct promotion;
 struct worker;
 
-/* CLOSED entries stay so long, as a closed socket would (RFC 9293 s3.4.2: 2 MSL). */
-#define PROMOTER_QUARANTINE_NS (60 * UINT64_C(1000000000))
-
 struct promoter {
 	struct worker *worker;
 	struct splice *splice; /* the process's; is_open */
@@ -38,7 +35,8 @@ int promoter_new(struct worker *worker, struct splice *splice, struct promoter *
 /** promoter_free() - the worker has no connections any more. What is in quarantine stays so: the
  *  next process finds its entries. NULL is fine */
 void promoter_free(struct promoter *promoter);
-/** promoter_retire() - keep the entries of @promotion for the quarantine, then free it */
+/** promoter_retire() - keep the entries of @promotion for the quarantine, as a closed socket is
+ *  kept (RFC 9293 s3.4.2: 2 MSL), then free it */
 void promoter_retire(struct promoter *promoter, struct promotion *promotion);
 /** promoter_adopt_retired() - likewise, of another process's, which has left only the entry of
  *  packets of the endpoint; its port has been marked as used. Return: 0 or -ENOMEM */

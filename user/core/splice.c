@@ -42,15 +42,21 @@ static int lock_pins(struct splice *splice, const char *dir)
 	return -errno;
 }
 
+static int make_ports(const struct config *config, struct splice *splice)
+{
+	struct port_pool_options options = {.spaces_max = PORT_POOL_SPACES_MAX};
+	int error = parse_port_range(config->kernel.source_ports, &splice->port_range);
+
+	assert(error == 0); /* it was checked when the configuration was read */
+	splice->quarantine_ns = config->kernel.quarantine_ms * NS_PER_MS;
+	options.first = splice->port_range.first;
+	options.last = splice->port_range.last;
+	options.quarantine_ns = splice->quarantine_ns;
+	return port_pool_new(&options, &splice->ports);
+}
+
 void splice_open(const struct config *config, struct splice *ret_splice)
 {
-	static const struct port_pool_options ports = {
-	    .first = SPLICE_PORT_FIRST,
-	    .last = SPLICE_PORT_LAST,
-	    .quarantine_ns = PORT_POOL_QUARANTINE_S * NS_PER_S,
-	    .spaces_max = PORT_POOL_SPACES_MAX,
-	};
-
 	*ret_splice = (struct splice){0};
 	if (config->kernel.splice == CONFIG_KERNEL_OFF) {
 		fail(ret_splice, SLUICE_REASON_POLICY, "kernel.splice is off");
@@ -62,7 +68,7 @@ void splice_open(const struct config *config, struct splice *ret_splice)
 		bpf_pins_close(&ret_splice->pins);
 		return;
 	}
-	if (port_pool_new(&ports, &ret_splice->ports) < 0) {
+	if (make_ports(config, ret_splice) < 0) {
 		bpf_pins_close(&ret_splice->pins);
 		close(ret_splice->lock_fd);
 		fail(ret_splice, SLUICE_REASON_PORTS, "out of memory");

@@ -4,6 +4,7 @@
  * all workers, and the same from start to end. Without it everything works on the relay.
  */
 #pragma once
+#include "base/parse.h"
 #include "base/std.h"
 #include "core/config.h"
 #include "kern/bpf_pins.h"
@@ -15,14 +16,11 @@ struct splice {
 	struct bpf_pins pins;      /* if it is open, like all below */
 	struct flow_counts counts; /* of pins.flows; those that were there at the start included */
 	struct port_pool *ports;
+	struct port_range port_range; /* of these */
+	uint64_t quarantine_ns;       /* of theirs, and of the entries of what has ended */
 	uint32_t epoch;
 	int lock_fd; /* of the pins: one daemon at a time works with them */
 };
-
-/* Ports that connections are made from. The kernel hands out 32768 to 60999 by default
- * (ip_local_port_range), to whom it does not matter that some are in use. */
-#define SPLICE_PORT_FIRST 16384
-#define SPLICE_PORT_LAST  32767
 
 /** splice_open() - as @config says; what prevents it is told in @ret_splice->why */
 void splice_open(const struct config *config, struct splice *ret_splice);

@@ -33,8 +33,7 @@ struct port_pool_options {
 	size_t spaces_max;      /* > 0 */
 };
 
-#define PORT_POOL_QUARANTINE_S 60
-#define PORT_POOL_SPACES_MAX   4096
+#define PORT_POOL_SPACES_MAX 4096
 
 /* Counters of the moment. */
 struct port_pool_usage {

@@ -146,6 +146,25 @@ static void percent__demands_its_sign(void **state)
 	check(parse_percent, cases, ARRAY_SIZE(cases));
 }
 
+static void port_range__is_two_ports_in_order(void **state)
+{
+	static const char *const bad[] = {
+	    "",     "-",     "5",    "5-",   "-5",      "6-5", "0-5",   "5-65536",       "1--5",
+	    "1-5-", "1 - 5", "+1-5", "1-5 ", "0x1-0x5", "a-b", "1-5-9", "99999999999-1", "1-000005",
+	    "-1-5",
+	};
+	struct port_range range = {7, 7};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(parse_port_range(bad[i], &range), -EINVAL);
+		assert_true(range.first == 7 && range.last == 7);
+	}
+	assert_int_equal(parse_port_range("1-65535", &range), 0);
+	assert_true(range.first == 1 && range.last == 65535);
+	assert_int_equal(parse_port_range("80-80", &range), 0);
+	assert_true(range.first == 80 && range.last == 80);
+}
+
 static void bool__takes_six_words(void **state)
 {
 	static const char *const words[] = {"true", "false", "on", "off", "yes", "no"};
@@ -173,6 +192,7 @@ int main(void)
 	    cmocka_unit_test(bytes__takes_powers_of_1024),
 	    cmocka_unit_test(duration_ms__demands_a_unit),
 	    cmocka_unit_test(percent__demands_its_sign),
+	    cmocka_unit_test(port_range__is_two_ports_in_order),
 	    cmocka_unit_test(bool__takes_six_words),
 	};
 

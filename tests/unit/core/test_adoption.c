@@ -17,6 +17,8 @@
 #define TEXT     LISTENER CLUSTER "route r { proxy = c }\n"
 #define ENDPOINT "127.0.0.1:2" /* as CLUSTER has it */
 
+#define QUARANTINE_NS (60 * NS_PER_S)
+
 enum {
 	ID_LISTENER = 1,
 	ID_ROUTE,
@@ -41,13 +43,14 @@ static void add_name(const struct given *g, enum sl_name_kind kind, const char *
 static void given_init(struct given *g, const char *route)
 {
 	static const struct port_pool_options ports = {
-	    .first = SPLICE_PORT_FIRST,
-	    .last = SPLICE_PORT_LAST,
-	    .quarantine_ns = PORT_POOL_QUARANTINE_S * NS_PER_S,
+	    .first = 16384,
+	    .last = 32767,
+	    .quarantine_ns = QUARANTINE_NS,
 	    .spaces_max = 4,
 	};
 
-	*g = (struct given){.splice = {.is_open = true, .epoch = 7}};
+	*g =
+	    (struct given){.splice = {.is_open = true, .epoch = 7, .quarantine_ns = QUARANTINE_NS}};
 	g->splice.pins.flows.fd4 = map_create(SL_MAP_FLOWS4, 64);
 	g->splice.pins.flows.fd6 = map_create(SL_MAP_FLOWS6, 64);
 	g->splice.pins.conns_fd = map_create(SL_MAP_CONNS, 64);

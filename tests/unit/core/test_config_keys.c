@@ -38,6 +38,7 @@ static const struct number {
 	const char *with; /* another key, so that the whole range is free */
 } numbers[] = {
     {"worker", "count", "0", "auto, or 1 to 64", ""},
+    {"kernel", "quarantine", "60000", "1s to 10m", ""},
     {"log", "rate", "100", "0 (unlimited), or 1 to 1000000", ""},
     {"limits", "max_connections", "0", "auto, or 1 to 10000000", ""},
     {"limits", "max_head_bytes", "16384", "1kb to 64kb", "max_target_bytes = 64"},

@@ -112,6 +112,13 @@ static void hash_key__names_a_part_of_the_request(void **state)
 		"body:x");
 }
 
+static void source_ports__are_a_range_without_privileges(void **state)
+{
+	ACCEPTS(config_is_source_ports, "1024-65535", "16384-32767", "2000-2000");
+	REFUSES(config_is_source_ports, "", "16384", "16384-", "1023-2000", "3000-2000",
+		"2000-65536", "2000 - 3000", "2000-3000-4000", "2000-3000, 4000-5000");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -128,6 +135,7 @@ int main(void)
 	    cmocka_unit_test(request_path__has_a_query_but_no_fragment),
 	    cmocka_unit_test(health_host__may_be_nothing),
 	    cmocka_unit_test(hash_key__names_a_part_of_the_request),
+	    cmocka_unit_test(source_ports__are_a_range_without_privileges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

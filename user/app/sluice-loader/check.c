@@ -15,10 +15,13 @@ static const char *const state_names[] = {
     [PROBE_UNKNOWN] = "unknown",
 };
 
-static void run_probe(const struct probe *probe, bool is_privileged, struct probe_result *ret)
+static void run_probe(const struct probe *probe, const struct command_line *line,
+		      bool is_privileged, struct probe_result *ret)
 {
-	ret->state = PROBE_UNKNOWN;
-	ret->detail[0] = '\0';
+	*ret = (struct probe_result){
+	    .state = PROBE_UNKNOWN,
+	    .source_ports = &line->source_ports,
+	};
 	if (probe->needs_root && !is_privileged)
 		snprintf(ret->detail, sizeof(ret->detail), "needs root to find out");
 	else
@@ -90,7 +93,7 @@ int verb_check(const struct command_line *line)
 	for (size_t i = 0; i < n_probes; i++) {
 		struct probe_result result;
 
-		run_probe(&probes[i], is_privileged, &result);
+		run_probe(&probes[i], line, is_privileged, &result);
 		assert(probes[i].need < NEEDS_MAX);
 		if (result.state == PROBE_PRESENT)
 			has_need[probes[i].need] = true;

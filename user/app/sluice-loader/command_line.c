@@ -5,6 +5,8 @@
 #include "app/sluice-loader/say.h"
 #include "base/parse.h"
 #include "base/version.h"
+#include "core/config.h"
+#include "core/config_syntax.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@ enum {
 	OPT_FLOWS,
 	OPT_EVENTS,
 	OPT_HOOK,
+	OPT_SOURCE_PORTS,
 	OPT_ALL,
 	OPT_FORCE,
 	OPT_END,
@@ -39,6 +42,7 @@ static const struct option options[] = {
     {"flows", required_argument, NULL, OPT_FLOWS},
     {"events", required_argument, NULL, OPT_EVENTS},
     {"hook", required_argument, NULL, OPT_HOOK},
+    {"source-ports", required_argument, NULL, OPT_SOURCE_PORTS},
     {"all", no_argument, NULL, OPT_ALL},
     {"force", no_argument, NULL, OPT_FORCE},
     {0},
@@ -52,6 +56,7 @@ static const unsigned int belongs_to[OPT_END - OPT_VERSION] = {
     [OPT_FLOWS - OPT_VERSION] = V(LOAD),
     [OPT_EVENTS - OPT_VERSION] = V(LOAD),
     [OPT_HOOK - OPT_VERSION] = V(ATTACH),
+    [OPT_SOURCE_PORTS - OPT_VERSION] = V(CHECK),
     [OPT_ALL - OPT_VERSION] = V(ATTACH) | V(DETACH),
     [OPT_FORCE - OPT_VERSION] = V(DETACH) | V(UNLOAD),
 };
@@ -87,6 +92,8 @@ static void print_usage(FILE *out)
 	      "      --version              print version and commit\n"
 	      "  -h, --help                 print this\n"
 	      "\n"
+	      "Of `check`: --source-ports FIRST-LAST, as the daemon's kernel.source_ports says\n"
+	      "  (" CONFIG_SOURCE_PORTS ")\n"
 	      "Of `load`: --flows N, how many spliced connections fit (65536)\n"
 	      "  --events BYTES, what the hook may have to tell at a time (1mb)\n"
 	      "Of `load` and `replace`: --group GROUP, of the daemon\n"
@@ -121,6 +128,14 @@ static int take_events(const char *text, uint32_t *ret_bytes)
 		return usage_error("--events %s: expected a power of 2, %llukb to 1gb", text,
 				   (unsigned long long)MAX(page, (uint64_t)EVENTS_MIN) / 1024);
 	*ret_bytes = (uint32_t)n;
+	return -1;
+}
+
+static int take_source_ports(const char *text, struct port_range *ret)
+{
+	if (!config_is_source_ports(text) || parse_port_range(text, ret) < 0)
+		return usage_error(
+		    "--source-ports %s: expected FIRST-LAST, ports from 1024 to 65535", text);
 	return -1;
 }
 
@@ -178,6 +193,8 @@ static int take_option(int option, char *value, struct command_line *line)
 		return take_events(value, &line->events_bytes);
 	case OPT_HOOK:
 		return take_hook(value, &line->hook);
+	case OPT_SOURCE_PORTS:
+		return take_source_ports(value, &line->source_ports);
 	case OPT_ALL:
 		line->has_all = true;
 		break;
@@ -231,6 +248,7 @@ int command_line_parse(int argc, char **argv, struct command_line *ret)
 	unsigned int given = 0;
 	int option, status;
 
+	(void)parse_port_range(CONFIG_SOURCE_PORTS, &line.source_ports);
 	while ((option = getopt_long(argc, argv, "jvh", options, NULL)) != -1) {
 		status = take_option(option, optarg, &line);
 		if (status >= 0)

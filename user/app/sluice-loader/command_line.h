@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The words and options behind `sluice-loader`. */
 #pragma once
+#include "base/parse.h"
 #include "base/std.h"
 
 #define DEFAULT_GROUP          "sluice"
@@ -39,6 +40,7 @@ struct command_line {
 	uint32_t n_flows;           /* spliced connections that fit; 0 = not said */
 	uint32_t events_bytes;      /* of the ring buffer; 0 = not said */
 	enum hook_choice hook;
+	struct port_range source_ports; /* that the daemon connects from */
 	bool is_json, is_verbose, has_all, has_force;
 	char **interfaces; /* behind attach and detach */
 	size_t n_interfaces;

@@ -6,7 +6,6 @@
 #include "app/sluice-loader/netns.h"
 #include "app/sluice-loader/objects.h"
 #include "base/text_writer.h"
-#include "core/splice.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -389,6 +388,7 @@ static bool list_has(const char *list, unsigned int first, unsigned int last)
 
 static void probe_reserved_ports(struct probe_result *ret)
 {
+	const struct port_range *ports = ret->source_ports;
 	char range[64], reserved[256];
 	unsigned int low, high;
 
@@ -397,15 +397,15 @@ static void probe_reserved_ports(struct probe_result *ret)
 	// NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers
 	if (sscanf(range, "%u %u", &low, &high) != 2)
 		set_unknown(ret, "net.ipv4.ip_local_port_range cannot be read");
-	else if (low > SPLICE_PORT_LAST || high < SPLICE_PORT_FIRST)
+	else if (low > ports->last || high < ports->first)
 		set(ret, true, "%u-%u are not among %u-%u, which the kernel gives away",
-		    SPLICE_PORT_FIRST, SPLICE_PORT_LAST, low, high);
-	else if (list_has(reserved, MAX(low, SPLICE_PORT_FIRST), MIN(high, SPLICE_PORT_LAST)))
+		    ports->first, ports->last, low, high);
+	else if (list_has(reserved, MAX(low, ports->first), MIN(high, ports->last)))
 		set(ret, true, "%.200s, of %u-%u", reserved, low, high);
 	else
-		set(ret, false, "not all of %u-%u, of %u-%u: sysctl -w %s=%u-%u", SPLICE_PORT_FIRST,
-		    SPLICE_PORT_LAST, low, high, "net.ipv4.ip_local_reserved_ports",
-		    SPLICE_PORT_FIRST, SPLICE_PORT_LAST);
+		set(ret, false, "not all of %u-%u, of %u-%u: sysctl -w %s=%u-%u", ports->first,
+		    ports->last, low, high, "net.ipv4.ip_local_reserved_ports", ports->first,
+		    ports->last);
 }
 
 static void probe_xdp(struct probe_result *ret)

@@ -5,6 +5,7 @@
  * else sees. None goes by a version number, and none leaves anything behind but kernel modules.
  */
 #pragma once
+#include "base/parse.h"
 #include "base/std.h"
 
 #define PROBE_DETAIL_MAX 512
@@ -18,6 +19,8 @@ enum probe_state {
 struct probe_result {
 	enum probe_state state;
 	char detail[PROBE_DETAIL_MAX]; /* what was seen; may be empty */
+	/* Given: what the daemon connects from. */
+	const struct port_range *source_ports;
 };
 
 struct probe {

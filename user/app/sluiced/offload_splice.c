@@ -72,13 +72,13 @@ static json_t *hook_json(int stats_fd)
 	return object;
 }
 
-static json_t *ports_json(struct port_pool *ports)
+static json_t *ports_json(const struct splice *splice)
 {
 	struct port_pool_usage usage;
 
-	port_pool_usage(ports, &usage);
-	return json_pack("{s:i, s:i, s:o, s:o}", "first", SPLICE_PORT_FIRST, "last",
-			 SPLICE_PORT_LAST, "used", json_u64(usage.n_used), "quarantined",
+	port_pool_usage(splice->ports, &usage);
+	return json_pack("{s:i, s:i, s:o, s:o}", "first", splice->port_range.first, "last",
+			 splice->port_range.last, "used", json_u64(usage.n_used), "quarantined",
 			 json_u64(usage.n_quarantined));
 }
 
@@ -96,7 +96,7 @@ json_t *offload_splice_json(const struct gateway *g, const struct stats *stats)
 	json_object_set_new(object, "abi", json_integer(SL_ABI_VERSION));
 	json_object_set_new(object, "interfaces", interfaces_json(splice->pins.hooked_fd));
 	json_object_set_new(object, "maps", maps_json(splice, stats));
-	json_object_set_new(object, "ports", ports_json(splice->ports));
+	json_object_set_new(object, "ports", ports_json(splice));
 	json_object_set_new(object, "hook", hook_json(splice->pins.stats_fd));
 	return object;
 }
