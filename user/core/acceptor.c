@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "core/connection.h"
 #include "core/handshake.h"
+#include "core/splice.h"
 #include "core/worker.h"
 
 #include <fcntl.h>
@@ -93,7 +94,7 @@ static bool must_wait_for_room(struct worker *w)
 	uint64_t n = atomic_load_explicit(&shared->n_connections, memory_order_relaxed);
 	uint64_t now_ns;
 
-	if (!w->promoter ||
+	if (splice_refuses(shared->splice) != SLUICE_REASON_NONE ||
 	    n < atomic_load_explicit(&shared->max_connections, memory_order_relaxed)) {
 		w->full_since_ns = 0;
 		return false;

@@ -18,9 +18,11 @@ static const struct config_key kernel_keys[] = {
 	.fallback = "auto",
 	.words = config_kernel_words,
 	FIELD(struct config, kernel.splice),
-	.help = "Whether the kernel moves the packets of connections that allow it. With auto it "
-		"does if sluice-loader has loaded the programs before the start; if not, all "
-		"connections stay on the relay.",
+	.help =
+	    "Whether the kernel moves the packets of connections that allow it. With auto it "
+	    "does if sluice-loader has loaded the programs before the start, or before a "
+	    "reload; until then connections stay on the relay. With off nothing is spliced that "
+	    "was not before; what an earlier daemon has spliced is looked after.",
     },
     {
 	.name = "pins",

@@ -10,8 +10,12 @@ void conn_id_source_init(struct conn_id_source *source, uint64_t realtime_ns)
 
 void conn_id_source_pass(struct conn_id_source *source, uint64_t id)
 {
-	if (atomic_load_explicit(&source->next, memory_order_relaxed) <= id)
-		atomic_store_explicit(&source->next, id + 1, memory_order_relaxed);
+	uint64_t next = atomic_load_explicit(&source->next, memory_order_relaxed);
+
+	while (next <= id &&
+	       !atomic_compare_exchange_weak_explicit(&source->next, &next, id + 1,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
 }
 
 uint64_t conn_id_take(struct conn_id_source *source, struct conn_id_block *block)

@@ -21,8 +21,8 @@ struct conn_id_block {
 };
 
 void conn_id_source_init(struct conn_id_source *source, uint64_t realtime_ns);
-/** conn_id_source_pass() - give out higher ones than @id only; before the first is taken. Were the
- *  clock set back, those that live on from before would be met otherwise */
+/** conn_id_source_pass() - any thread: blocks that are taken from now on have higher ones than @id
+ *  only. Were the clock set back, those that live on from before would be met otherwise */
 void conn_id_source_pass(struct conn_id_source *source, uint64_t id);
 /** conn_id_take() - a new id, never 0; @block belongs to the calling thread */
 uint64_t conn_id_take(struct conn_id_source *source, struct conn_id_block *block);

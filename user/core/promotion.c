@@ -37,11 +37,15 @@ static bool has_userspace_limit(const struct config_route *route)
 
 static enum sluice_reason check_policy(const struct connection *c)
 {
+	enum sluice_reason reason;
+
 	if (c->route->splice == CONFIG_KERNEL_OFF)
 		return SLUICE_REASON_POLICY;
-	if (!c->worker->promoter)
-		return c->worker->shared->splice ? c->worker->shared->splice->why.reason
-						 : SLUICE_REASON_NOT_LOADED;
+	reason = splice_refuses(c->worker->shared->splice);
+	if (reason != SLUICE_REASON_NONE)
+		return reason;
+	if (!c->worker->promoter) /* it has not come yet */
+		return SLUICE_REASON_NOT_LOADED;
 	return has_userspace_limit(c->route) ? SLUICE_REASON_LIMIT : SLUICE_REASON_NONE;
 }
 

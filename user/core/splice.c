@@ -2,44 +2,50 @@
 #include "core/splice.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "kern/conn_table.h"
 #include "kern/tcp_capture.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
 
-static void fail(struct splice *splice, enum sluice_reason reason, const char *what)
+static int fail(struct bpf_pins_error *why, int error, enum sluice_reason reason, const char *what)
 {
-	splice->why.reason = reason;
-	snprintf(splice->why.text, sizeof(splice->why.text), "%s", what);
+	why->reason = reason;
+	snprintf(why->text, sizeof(why->text), "%s", what);
+	return error;
 }
 
-static int check_repair(struct splice *splice)
+static int check_repair(struct bpf_pins_error *why)
 {
 	int error = tcp_capture_check();
 
-	if (error < 0)
-		fail(splice, SLUICE_REASON_KERNEL,
-		     error == -EPERM ? "TCP_REPAIR is refused: CAP_NET_ADMIN is missing"
-				     : strerror(-error));
-	return error;
+	if (error == 0)
+		return 0;
+	return fail(why, error, SLUICE_REASON_KERNEL,
+		    error == -EPERM ? "TCP_REPAIR is refused: CAP_NET_ADMIN is missing"
+				    : strerror(-error));
 }
 
 /* Two would take each other's connections for left ones, and each other's events. The kernel drops
  * the lock with the process. */
-static int lock_pins(struct splice *splice, const char *dir)
+static int lock_pins(const char *dir, int *ret_fd, struct bpf_pins_error *why)
 {
 	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	char what[sizeof(splice->why.text)];
+	char what[sizeof(why->text)];
+	int error;
 
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
-		splice->lock_fd = TAKE_FD(fd);
+		*ret_fd = TAKE_FD(fd);
 		return 0;
 	}
-	snprintf(what, sizeof(what), "%.200s: %s", dir,
-		 errno == EWOULDBLOCK ? "another sluiced works with it" : strerror(errno));
-	fail(splice, SLUICE_REASON_NOT_LOADED, what);
-	return -errno;
+	error = -errno;
+	snprintf(what, sizeof(what), "%.160s: %s", dir,
+		 error == -EWOULDBLOCK
+		     ? "another sluiced works with it; this one will when that lets go"
+		     : strerror(-error));
+	return fail(why, error, SLUICE_REASON_NOT_LOADED, what);
 }
 
 static int make_ports(const struct config *config, struct splice *splice)
@@ -55,37 +61,111 @@ static int make_ports(const struct config *config, struct splice *splice)
 	return port_pool_new(&options, &splice->ports);
 }
 
+static int open_locked(const struct config *config, struct splice *s, struct bpf_pins_error *why)
+{
+	int error = bpf_pins_open(config->kernel.pins, &s->pins, why);
+
+	if (error < 0)
+		return error;
+	error = check_repair(why);
+	if (error == 0 && make_ports(config, s) < 0)
+		error = fail(why, -ENOMEM, SLUICE_REASON_PORTS, strerror(ENOMEM));
+	if (error < 0)
+		bpf_pins_close(&s->pins);
+	return error;
+}
+
+static void release(struct splice *s)
+{
+	port_pool_free(TAKE_PTR(s->ports));
+	bpf_pins_close(&s->pins);
+}
+
+static int stop_walk(uint64_t conn_id, const struct sl_conn *conn, void *arg)
+{
+	return -EEXIST;
+}
+
+/* Nobody has left anything there, not even a port that must not be used again soon. */
+static bool is_deserted(const struct splice *s)
+{
+	return s->counts.n4 == 0 && s->counts.n6 == 0 &&
+	       conn_table_walk(s->pins.conns_fd, stop_walk, NULL) == 0;
+}
+
+static int open_kernel(const struct config *config, struct splice *s, struct bpf_pins_error *why)
+{
+	_cleanup_close_ int lock_fd = -1;
+	int lock_error = lock_pins(config->kernel.pins, &lock_fd, why), error;
+
+	s->is_contended = lock_error == -EWOULDBLOCK;
+	if (s->is_contended)
+		return lock_error;
+	/* Of pins that are not there, or not for us, this knows more to say than the lock. */
+	error = open_locked(config, s, why);
+	if (error < 0)
+		return error;
+	s->counts = (struct flow_counts){0};
+	s->pins.flows.counts = &s->counts;
+	(void)flow_table_count(&s->pins.flows); /* adoption says what cannot be read */
+	/* With nothing to look after, the pins are for a daemon that wants them. */
+	if (lock_error < 0 || (!s->takes_new && is_deserted(s))) {
+		release(s);
+		return lock_error;
+	}
+	s->epoch = kern_ids_take_epoch(&s->pins.ids);
+	s->lock_fd = TAKE_FD(lock_fd);
+	s->is_open = true;
+	return 0;
+}
+
+static void set_reason(struct splice *s, enum sluice_reason reason, const char *why)
+{
+	snprintf(s->why, sizeof(s->why), "%s", why);
+	atomic_store_explicit(&s->reason, (int)reason, memory_order_relaxed);
+}
+
+static void try_open(const struct config *config, struct splice *s)
+{
+	struct bpf_pins_error why;
+	int error = open_kernel(config, s, &why);
+
+	if (!s->takes_new) {
+		if (error < 0 && error != -ENOENT && !s->is_contended)
+			log_warning("what is spliced already cannot be looked after: %s", why.text);
+		set_reason(s, SLUICE_REASON_POLICY,
+			   s->is_open ? "kernel.splice is off; what was spliced before goes on"
+				      : "kernel.splice is off");
+	} else if (error < 0) {
+		set_reason(s, why.reason, why.text);
+	} else {
+		set_reason(s, SLUICE_REASON_NONE, "");
+	}
+}
+
 void splice_open(const struct config *config, struct splice *ret_splice)
 {
-	*ret_splice = (struct splice){0};
-	if (config->kernel.splice == CONFIG_KERNEL_OFF) {
-		fail(ret_splice, SLUICE_REASON_POLICY, "kernel.splice is off");
-		return;
-	}
-	if (bpf_pins_open(config->kernel.pins, &ret_splice->pins, &ret_splice->why) < 0)
-		return;
-	if (check_repair(ret_splice) < 0 || lock_pins(ret_splice, config->kernel.pins) < 0) {
-		bpf_pins_close(&ret_splice->pins);
-		return;
-	}
-	if (make_ports(config, ret_splice) < 0) {
-		bpf_pins_close(&ret_splice->pins);
-		close(ret_splice->lock_fd);
-		fail(ret_splice, SLUICE_REASON_PORTS, "out of memory");
-		return;
-	}
-	ret_splice->pins.flows.counts = &ret_splice->counts;
-	(void)flow_table_count(&ret_splice->pins.flows); /* adoption says what cannot be read */
-	ret_splice->epoch = kern_ids_take_epoch(&ret_splice->pins.ids);
-	ret_splice->is_open = true;
+	*ret_splice = (struct splice){.takes_new = config->kernel.splice != CONFIG_KERNEL_OFF};
+	try_open(config, ret_splice);
+}
+
+void splice_retry(const struct config *config, struct splice *splice)
+{
+	assert(!splice->is_open);
+	try_open(config, splice);
+}
+
+void splice_abandon(struct splice *splice, int error)
+{
+	splice_close(splice);
+	set_reason(splice, SLUICE_REASON_KERNEL, strerror(-error));
 }
 
 void splice_close(struct splice *splice)
 {
 	if (!splice->is_open)
 		return;
-	port_pool_free(TAKE_PTR(splice->ports));
-	bpf_pins_close(&splice->pins);
+	release(splice);
 	close(splice->lock_fd);
 	splice->is_open = false;
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the process has for packet splice: the loader's pins and the pool of source ports. Shared by
- * all workers, and the same from start to end. Without it everything works on the relay.
+ * all workers. Without it everything works on the relay.
+ *
+ *   CLOSED ---- splice_open() or splice_retry() has the pins, and their lock ----> OPEN, to the end
+ *
+ * The main thread opens it, at the start or later: while another daemon works with the pins, when
+ * that lets go. A worker uses what an open one has from the moment that it has a promoter.
  */
 #pragma once
 #include "base/parse.h"
@@ -10,10 +15,20 @@
 #include "kern/bpf_pins.h"
 #include "kern/port_pool.h"
 
+#include <stdatomic.h>
+
 struct splice {
+	/* With kernel.splice = off nothing is spliced that was not before; that is looked after. */
+	bool takes_new;
+	_Atomic int reason; /* enum sluice_reason: why nothing more is spliced; NONE = it is */
+
+	/* The main thread's. */
 	bool is_open;
-	struct bpf_pins_error why; /* unless it is open */
-	struct bpf_pins pins;      /* if it is open, like all below */
+	bool is_contended; /* it is not, because another daemon is at work */
+	char why[256];     /* reason, for people */
+
+	/* If it is open. */
+	struct bpf_pins pins;
 	struct flow_counts counts; /* of pins.flows; those that were there at the start included */
 	struct port_pool *ports;
 	struct port_range port_range; /* of these */
@@ -22,7 +37,20 @@ struct splice {
 	int lock_fd; /* of the pins: one daemon at a time works with them */
 };
 
-/** splice_open() - as @config says; what prevents it is told in @ret_splice->why */
+/** splice_open() - as @config says; what prevents it is told in @ret_splice */
 void splice_open(const struct config *config, struct splice *ret_splice);
-/** splice_close() - the workers have ended */
+/** splice_retry() - of one that is not open: it may be possible by now */
+void splice_retry(const struct config *config, struct splice *splice);
+/** splice_abandon() - of one that is open, but that no worker has seen: close it, because of @error
+ */
+void splice_abandon(struct splice *splice, int error);
+/** splice_close() - the workers have ended, or have not seen it open */
 void splice_close(struct splice *splice);
+
+/** splice_refuses() - any thread: why nothing is spliced anew, or NONE. NULL is fine */
+static inline enum sluice_reason splice_refuses(const struct splice *splice)
+{
+	if (!splice)
+		return SLUICE_REASON_NOT_LOADED;
+	return (enum sluice_reason)atomic_load_explicit(&splice->reason, memory_order_relaxed);
+}

@@ -83,6 +83,7 @@ static void begin_stop(struct gateway *g)
 	health_checker_free(TAKE_PTR(g->health));
 	resolver_free(TAKE_PTR(g->resolver));
 	drains_stop(&g->drains);
+	takeover_stop(&g->takeover);
 	plan_stop(g);
 	/* The hard stop is here, and not in the plan: it must not depend on a worker's memory. */
 	ev_timer_set(&g->stop_deadline,
@@ -228,11 +229,9 @@ static int open_splice(struct gateway *g)
 {
 	splice_open(g->config, &g->splice);
 	g->shared.splice = &g->splice;
-	if (!g->splice.is_open) {
-		log_info("no splice: %s", g->splice.why.text);
-		return 0;
-	}
-	return splice_events_new(g, &g->splice_events);
+	if (g->splice.why[0])
+		log_info("no splice: %s", g->splice.why);
+	return !g->splice.is_open ? 0 : splice_events_new(g, &g->splice_events);
 }
 
 /* What was left by the daemon before us is known before our first connection takes a port. */
@@ -337,8 +336,11 @@ static int set_up(struct gateway *g)
 	if (error < 0)
 		return error;
 	error = start_workers(g, n_workers);
-	if (error < 0 || !g->adoption)
+	if (error < 0)
 		return error;
+	takeover_begin(&g->takeover);
+	if (!g->adoption)
+		return 0;
 	return adoption_begin(g->adoption, g->workers, g->n_workers);
 }
 
@@ -371,6 +373,7 @@ static void tear_down(struct gateway *g)
 	admin_http_free(g->http);
 	g->is_stopping = true;
 	finish_calls(g);
+	takeover_done(&g->takeover);
 	for (unsigned int i = 0; i < g->shared.n_workers; i++)
 		worker_free(g->workers[i]);
 	free(g->workers);
@@ -396,7 +399,8 @@ static void log_ready(const struct gateway *g)
 		   sluice_version, sluice_commit, g->shared.n_workers,
 		   g->shared.n_workers == 1 ? "" : "s",
 		   (unsigned long long)g->shared.max_connections,
-		   g->splice.is_open ? "paths relay and splice" : "path relay");
+		   splice_refuses(&g->splice) == SLUICE_REASON_NONE ? "paths relay and splice"
+								    : "path relay");
 	events_emit(EVENT_STARTED, "{s:s, s:s, s:i}", "version", sluice_version, "commit",
 		    sluice_commit, "workers", (int)g->shared.n_workers);
 }
@@ -413,6 +417,7 @@ int gateway_run(struct config *config, const char *path)
 	int error;
 
 	list_init(&g.retired);
+	takeover_init(&g.takeover, &g);
 	error = set_up(&g);
 	if (error == 0) {
 		log_ready(&g);

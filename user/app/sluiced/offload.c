@@ -11,8 +11,7 @@ void offload_list(const struct gateway *g, struct offload_path ret_paths[OFFLOAD
 	    {SLUICE_PATH_RELAY, SLUICE_REASON_NONE, ""},
 	    /* This build has no programs for it. */
 	    {SLUICE_PATH_SOCKMAP, SLUICE_REASON_NOT_LOADED, ""},
-	    {SLUICE_PATH_SPLICE, splice->is_open ? SLUICE_REASON_NONE : splice->why.reason,
-	     splice->is_open ? "" : splice->why.text},
+	    {SLUICE_PATH_SPLICE, splice_refuses(splice), splice->why},
 	};
 
 	memcpy(ret_paths, paths, sizeof(paths));

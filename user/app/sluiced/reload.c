@@ -78,6 +78,7 @@ static void carry_out(struct gateway *g, struct config *config, struct routing *
 	g->config = config_ref(config);
 	g->generation++;
 	gateway_follow_endpoints(g);
+	takeover_try(&g->takeover);
 }
 
 static int prepare_and_carry_out(struct gateway *g, struct config *config,
