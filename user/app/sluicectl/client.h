@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request to the daemon and its answer, which may come in pages. */
+/* Requests to the daemon, and what their failure makes of the exit status. */
 #pragma once
-#include "base/std.h"
-
-#include <jansson.h>
+#include "app/control_client.h"
 
 enum exit_status {
 	EXIT_DONE = 0,
@@ -12,8 +10,8 @@ enum exit_status {
 	EXIT_UNREACHABLE = 3,
 };
 
-/* Takes one page of data, borrowed. Return: 0, or an exit status to stop with. */
-typedef int page_fn(const json_t *data, void *arg);
+/* Return: 0, or an exit status to stop with. */
+typedef control_page_fn page_fn;
 
 /**
  * client_request() - connect, ask, and hand every page to @on_page

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request to the daemon and its answer, which may come in pages. Blocking. */
+#pragma once
+#include "base/std.h"
+#include "proto/control_message.h"
+
+#include <jansson.h>
+
+/* Takes one page of data, borrowed. Return: 0, or a positive number to stop with. */
+typedef int control_page_fn(const json_t *data, void *arg);
+
+struct control_client_error {
+	char code[sizeof(((struct control_error *)NULL)->code)]; /* the daemon's, or "" */
+	char text[512];                                          /* one line, for people */
+};
+
+/**
+ * control_client_ask() - connect, ask, and hand every page to @on_page
+ * @socket: path of the control socket
+ * @args: borrowed object
+ * @timeout_ms: for each page; 0 = wait for ever
+ *
+ * Return: 0, what @on_page stopped with, or with @ret_error -EINVAL (@socket is no path of one),
+ * -EREMOTEIO (the daemon refuses, or its answer makes no sense), or another -errno: it cannot be
+ * reached, has closed the connection, or does not answer in time (-ETIMEDOUT).
+ */
+int control_client_ask(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
+		       control_page_fn *on_page, void *arg, struct control_client_error *ret_error);
