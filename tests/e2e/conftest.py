@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lib import box as boxes
-from lib import env, process
+from lib import env, pins, process
 from lib.daemon import Daemons
 from lib.endpoint import RawEndpoint
 from lib.peers import Peers
@@ -103,6 +103,31 @@ def peers(directory):
     """Starts real WebSocket programs as peers."""
     with Peers(directory) as one:
         yield one
+
+
+@pytest.fixture
+def box(directory):
+    """Namespaces and a BPF file system that nobody else sees."""
+    why_not = boxes.missing()
+    if why_not:
+        pytest.skip(why_not)
+    with boxes.Box(directory) as one:
+        yield one
+
+
+@pytest.fixture
+def loaded(box):
+    """Such a box, with everything loaded, attached to nothing."""
+    box.loader("load", "--flows", "64", *pins.GROUPS)
+    return box
+
+
+@pytest.fixture(params=["tcx", "clsact"])
+def kind(request, box):
+    """Of hook."""
+    if request.param == "tcx" and not pins.has_tcx(box):
+        pytest.skip("no tcx in this kernel")
+    return request.param
 
 
 @pytest.fixture(scope="session")

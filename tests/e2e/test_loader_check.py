@@ -4,19 +4,8 @@
 import json
 import re
 
-import pytest
-
 from lib import box as boxes
 from lib import env
-
-WHY_NOT = boxes.missing()
-pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
-
-
-@pytest.fixture
-def box(directory):
-    with boxes.Box(directory) as one:
-        yield one
 
 
 def items_of(report):

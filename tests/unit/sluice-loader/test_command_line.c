@@ -63,6 +63,9 @@ static void parse__says_what_was_not_said(void **state)
 	assert_int_equal(line.events_bytes, 0);
 	assert_int_equal(line.hook, HOOK_CHOICE_AUTO);
 	assert_false(line.is_json || line.is_verbose || line.has_all || line.has_force);
+	assert_false(line.has_demote);
+	assert_int_equal(line.timeout_ms, TIMEOUT_DEFAULT_MS);
+	assert_null(line.control);
 	assert_int_equal(line.n_interfaces, 0);
 }
 
@@ -115,6 +118,29 @@ static void parse__events_in_whole_pages(void **state)
 	}
 }
 
+static void parse__what_is_done_about_spliced_connections(void **state)
+{
+	static const char *const verbs[] = {"unload", "detach lo", "replace"};
+	static const char *const bad[] = {"5", "-1s", "1x", "2d", ""};
+	struct command_line line;
+	char text[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		snprintf(text, sizeof(text), "%s --demote --timeout 1500ms --control /run/x",
+			 verbs[i]);
+		assert_int_equal(parse(text, &line), -1);
+		assert_true(line.has_demote);
+		assert_int_equal(line.timeout_ms, 1500);
+		assert_string_equal(line.control, "/run/x");
+	}
+	assert_int_equal(parse("unload --demote --force", &line), -1);
+	assert_true(line.has_demote && line.has_force);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "unload --timeout=%s", bad[i]);
+		assert_int_equal(parse(text, &line), EXIT_USAGE_ERROR);
+	}
+}
+
 static void parse__refuses_what_does_not_belong(void **state)
 {
 	static const char *const bad[] = {
@@ -135,6 +161,11 @@ static void parse__refuses_what_does_not_belong(void **state)
 	    "detach lo --hook tcx",
 	    "attach lo --force",
 	    "load --force",
+	    "replace --force",
+	    "load --demote",
+	    "attach lo --demote",
+	    "status --timeout 1s",
+	    "check --control /run/x",
 	    "attach lo --hook xdp",
 	    "load --instance Upper",
 	    "load --instance a_b",
@@ -165,6 +196,7 @@ int main(void)
 	    cmocka_unit_test(parse__options_before_and_behind_the_verb),
 	    cmocka_unit_test(parse__flows_within_bounds),
 	    cmocka_unit_test(parse__events_in_whole_pages),
+	    cmocka_unit_test(parse__what_is_done_about_spliced_connections),
 	    cmocka_unit_test(parse__refuses_what_does_not_belong),
 	    cmocka_unit_test(parse__answers_by_itself),
 	};

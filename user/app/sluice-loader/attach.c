@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attach and detach: the program at the ingress of interfaces. */
 #include "app/sluice-loader/hooked.h"
-#include "app/sluice-loader/install.h"
+#include "app/sluice-loader/in_use.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
 #include "sluice/abi.h"
@@ -221,23 +221,6 @@ int verb_attach(const struct command_line *line)
 
 /* ---- detach -------------------------------------------------------------------------------- */
 
-/* Their packets would meet a kernel without a socket, which answers by RST. */
-static int check_unused(const struct attachment *a)
-{
-	uint64_t n = 0;
-	int r;
-
-	if (a->line->has_force)
-		return -1;
-	r = install_count_spliced(&a->install, &n);
-	if (r < 0)
-		return refuse("cannot tell whether connections are spliced: %s", strerror(-r));
-	if (n > 0)
-		return refuse("%llu connections are spliced, and would be reset; --force does it",
-			      (unsigned long long)n);
-	return -1;
-}
-
 static void detach_one(struct attachment *a, const struct hook *hook)
 {
 	struct interface interface = {.index = hook->ifindex};
@@ -262,7 +245,8 @@ static void detach_one(struct attachment *a, const struct hook *hook)
 	a->status = EXIT_REFUSED;
 }
 
-static int detach_named(struct attachment *a)
+/* All names are known before the first of them is detached. */
+static int find_named(const struct attachment *a, uint32_t *ret_ifindexes)
 {
 	const struct command_line *line = a->line;
 
@@ -274,24 +258,37 @@ static int detach_named(struct attachment *a)
 				      line->netns ? " in that network namespace" : "");
 		if (!find_hook(a, interface.index))
 			return refuse("%s: not attached", line->interfaces[i]);
+		ret_ifindexes[i] = interface.index;
 	}
-	for (size_t i = 0; i < line->n_interfaces; i++)
-		detach_one(a, find_hook(a, if_nametoindex(line->interfaces[i])));
 	return -1;
+}
+
+static void detach_these(struct attachment *a, struct in_use_over these)
+{
+	for (size_t i = 0; i < a->n_hooks && these.n == 0; i++)
+		detach_one(a, &a->hooks[i]);
+	for (size_t i = 0; i < these.n; i++)
+		detach_one(a, find_hook(a, these.ifindexes[i]));
 }
 
 int verb_detach(const struct command_line *line)
 {
 	_cleanup_(cleanup_attachment) struct attachment a;
+	_cleanup_free_ uint32_t *ifindexes = calloc(line->n_interfaces + 1, sizeof(*ifindexes));
+	struct in_use_over these = {ifindexes, line->n_interfaces};
 	int status = open_attachment(line, &a);
+	bool is_paused;
 
-	if (status >= 0 || (status = check_unused(&a)) >= 0)
+	if (status >= 0)
 		return status;
-	if (line->has_all) {
-		for (size_t i = 0; i < a.n_hooks; i++)
-			detach_one(&a, &a.hooks[i]);
-	} else {
-		status = detach_named(&a);
-	}
-	return status >= 0 ? status : finish(&a);
+	if (!ifindexes)
+		return refuse("out of memory");
+	if ((status = find_named(&a, ifindexes)) >= 0 ||
+	    (status = in_use_settle(line, &a.install, these, &is_paused)) >= 0)
+		return status;
+	detach_these(&a, these);
+	/* What is over other interfaces goes back. */
+	if (is_paused)
+		in_use_resume(line);
+	return finish(&a);
 }

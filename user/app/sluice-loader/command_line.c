@@ -15,6 +15,8 @@
 #define V(verb) (1u << VERB_##verb)
 #define EVERY   ((1u << VERB_COUNT) - 1)
 
+#define TIMEOUT_MAX_MS 86400000u
+
 enum {
 	OPT_VERSION = 256,
 	OPT_INSTANCE,
@@ -27,6 +29,9 @@ enum {
 	OPT_SOURCE_PORTS,
 	OPT_ALL,
 	OPT_FORCE,
+	OPT_DEMOTE,
+	OPT_TIMEOUT,
+	OPT_CONTROL,
 	OPT_END,
 };
 
@@ -45,6 +50,9 @@ static const struct option options[] = {
     {"source-ports", required_argument, NULL, OPT_SOURCE_PORTS},
     {"all", no_argument, NULL, OPT_ALL},
     {"force", no_argument, NULL, OPT_FORCE},
+    {"demote", no_argument, NULL, OPT_DEMOTE},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"control", required_argument, NULL, OPT_CONTROL},
     {0},
 };
 
@@ -59,6 +67,9 @@ static const unsigned int belongs_to[OPT_END - OPT_VERSION] = {
     [OPT_SOURCE_PORTS - OPT_VERSION] = V(CHECK),
     [OPT_ALL - OPT_VERSION] = V(ATTACH) | V(DETACH),
     [OPT_FORCE - OPT_VERSION] = V(DETACH) | V(UNLOAD),
+    [OPT_DEMOTE - OPT_VERSION] = V(DETACH) | V(REPLACE) | V(UNLOAD),
+    [OPT_TIMEOUT - OPT_VERSION] = V(DETACH) | V(REPLACE) | V(UNLOAD),
+    [OPT_CONTROL - OPT_VERSION] = V(DETACH) | V(REPLACE) | V(UNLOAD),
 };
 
 static const struct {
@@ -101,6 +112,8 @@ static void print_usage(FILE *out)
 	      "); --operator-group GROUP, of who may read the maps (" DEFAULT_OPERATOR_GROUP ")\n"
 	      "Of `attach`: --hook auto|tcx|clsact\n"
 	      "Of `attach` and `detach`: --all, every interface that is up; every hook\n"
+	      "Of `detach`, `unload` and `replace`: --demote, have the daemon take back what is\n"
+	      "  spliced; --timeout TIME, for that (30s); --control PATH, the daemon's socket\n"
 	      "Of `detach` and `unload`: --force, although connections are spliced\n"
 	      "\n"
 	      "Exit status: 0 done (check: splice can work), 1 refused, 2 usage.\n",
@@ -136,6 +149,14 @@ static int take_source_ports(const char *text, struct port_range *ret)
 	if (!config_is_source_ports(text) || parse_port_range(text, ret) < 0)
 		return usage_error(
 		    "--source-ports %s: expected FIRST-LAST, ports from 1024 to 65535", text);
+	return -1;
+}
+
+static int take_timeout(const char *text, uint64_t *ret_ms)
+{
+	if (parse_duration_ms(text, ret_ms) < 0 || *ret_ms > TIMEOUT_MAX_MS)
+		return usage_error("--timeout %s: expected a duration such as 30s, at most 1d",
+				   text);
 	return -1;
 }
 
@@ -201,6 +222,14 @@ static int take_option(int option, char *value, struct command_line *line)
 	case OPT_FORCE:
 		line->has_force = true;
 		break;
+	case OPT_DEMOTE:
+		line->has_demote = true;
+		break;
+	case OPT_TIMEOUT:
+		return take_timeout(value, &line->timeout_ms);
+	case OPT_CONTROL:
+		line->control = value;
+		break;
 	default:
 		fputs("sluice-loader: see sluice-loader --help\n", stderr);
 		return EXIT_USAGE_ERROR;
@@ -244,7 +273,7 @@ static int check_words(const struct command_line *line, unsigned int given)
 
 int command_line_parse(int argc, char **argv, struct command_line *ret)
 {
-	struct command_line line = {0};
+	struct command_line line = {.timeout_ms = TIMEOUT_DEFAULT_MS};
 	unsigned int given = 0;
 	int option, status;
 

@@ -12,6 +12,7 @@
 #define EVENTS_MIN             4096
 #define EVENTS_MAX             (1u << 30)
 #define EVENTS_DEFAULT         (1u << 20)
+#define TIMEOUT_DEFAULT_MS     30000
 
 enum loader_verb {
 	VERB_CHECK,
@@ -41,7 +42,9 @@ struct command_line {
 	uint32_t events_bytes;      /* of the ring buffer; 0 = not said */
 	enum hook_choice hook;
 	struct port_range source_ports; /* that the daemon connects from */
-	bool is_json, is_verbose, has_all, has_force;
+	const char *control;            /* the daemon's socket; NULL = where it usually is */
+	uint64_t timeout_ms;            /* of --demote */
+	bool is_json, is_verbose, has_all, has_force, has_demote;
 	char **interfaces; /* behind attach and detach */
 	size_t n_interfaces;
 };

@@ -59,6 +59,16 @@ bool embedded_is_spliced(const void *flow)
 	       (SL_STATE(f->state) == SL_HOLD && SL_BEFORE(f->state) == SL_ACTIVE);
 }
 
+uint32_t embedded_flow_oif(const void *flow)
+{
+	return ((const struct sl_flow *)flow)->oif;
+}
+
+uint64_t embedded_flow_conn(const void *flow)
+{
+	return ((const struct sl_flow *)flow)->conn_id;
+}
+
 /* ---- first values -------------------------------------------------------------------------- */
 
 int embedded_write_abi(int map_fd)

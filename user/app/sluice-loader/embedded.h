@@ -27,6 +27,10 @@ bool embedded_is_state(const char *map);
 bool embedded_is_flows(const char *map);
 /** embedded_is_spliced() - only the kernel can carry the connection that this flow is of */
 bool embedded_is_spliced(const void *flow);
+/** embedded_flow_oif() - the interface that its packets leave by */
+uint32_t embedded_flow_oif(const void *flow);
+/** embedded_flow_conn() - id of its connection */
+uint64_t embedded_flow_conn(const void *flow);
 
 /** embedded_write_abi() - ours, into the map SL_MAP_ABI */
 int embedded_write_abi(int map_fd);

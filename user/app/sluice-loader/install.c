@@ -132,6 +132,46 @@ int install_check_abi(const struct install *install)
 		      install->dir.path, version, SL_ABI_VERSION);
 }
 
+int install_check_maps(const struct install *install)
+{
+	const char *dir = install->dir.path;
+	const struct bpf_map *map;
+	int n_others = 0;
+
+	objects_for_each_map(&install->objects, i, map)
+	{
+		const char *name = bpf_map__name(map);
+		_cleanup_close_ int fd = -1;
+
+		if (!objects_is_shared_map(map) || objects_owner(&install->objects, name) != i)
+			continue;
+		fd = pin_open(dir, name);
+		if (fd >= 0)
+			n_others += objects_check_shape(map, fd) == -EBADMSG;
+	}
+	return n_others > 0 ? refuse("the pinned maps are not of this version") : -1;
+}
+
+static uint32_t pinned_entries(const struct install *install, const char *name)
+{
+	_cleanup_close_ int fd = pin_open(install->dir.path, name);
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+
+	return fd >= 0 && bpf_map_get_info_by_fd(fd, &info, &size) == 0 ? info.max_entries : 0;
+}
+
+void install_read_sizes(const struct install *install, struct map_sizes *ret)
+{
+	uint32_t n_flows = pinned_entries(install, SL_MAP_CONNS);
+	uint32_t events_bytes = pinned_entries(install, SL_MAP_EVENTS);
+
+	*ret = (struct map_sizes){
+	    .n_flows = n_flows ? n_flows : FLOWS_DEFAULT,
+	    .events_bytes = events_bytes ? events_bytes : EVENTS_DEFAULT,
+	};
+}
+
 static bool is_missing(const char *dir, const char *name, bool is_map)
 {
 	struct stat st;
@@ -173,39 +213,6 @@ size_t install_list_missing(const struct install *install, char *ret_names, size
 			n = add_name(ret_names, size, n, name);
 	}
 	return n;
-}
-
-int install_count_spliced(const struct install *install, uint64_t *ret_n)
-{
-	const struct bpf_map *map;
-	uint64_t total = 0;
-	uint32_t version;
-
-	/* Of another version the values cannot be read. */
-	if (install_abi(install, &version) == 0 && version != SL_ABI_VERSION)
-		return -EPROTONOSUPPORT;
-	objects_for_each_map(&install->objects, i, map)
-	{
-		const char *name = bpf_map__name(map);
-		_cleanup_close_ int fd = -1;
-		struct map_fill fill;
-		int r;
-
-		if (!embedded_is_flows(name) || objects_owner(&install->objects, name) != i)
-			continue;
-		fd = pin_open(install->dir.path, name);
-		if (fd == -ENOENT)
-			continue;
-		if (fd < 0)
-			return fd;
-		if ((r = objects_check_shape(map, fd)) < 0 ||
-		    (r = pinned_map_fill(fd, embedded_is_spliced, &fill)) < 0)
-			return r;
-		total += fill.n_matching;
-	}
-	/* Two directions each. */
-	*ret_n = (total + 1) / 2;
-	return 0;
 }
 
 int install_set_access(const struct install *install)
@@ -264,22 +271,32 @@ static int stage(const struct install *install)
 	return rename(staging, install->dir.path) < 0 ? -errno : 0;
 }
 
-int install_fresh(struct install *install, const struct map_sizes *sizes)
+int install_load(struct install *install, const struct map_sizes *sizes)
 {
-	int r = objects_size(&install->objects, sizes), status;
+	int r = objects_size(&install->objects, sizes);
 
 	if (r < 0)
 		return refuse("cannot size the maps for %u flows: %s", sizes->n_flows,
 			      strerror(-r));
-	status = load_objects(install, NULL);
-	if (status >= 0)
-		return status;
-	r = stage(install);
+	return load_objects(install, NULL);
+}
+
+int install_publish(struct install *install)
+{
+	int r = stage(install);
+
 	if (r < 0) {
 		pin_tree_remove(install->dir.staging);
 		return refuse("cannot pin below %s: %s", BPFFS_PATH, strerror(-r));
 	}
 	return -1;
+}
+
+int install_fresh(struct install *install, const struct map_sizes *sizes)
+{
+	int status = install_load(install, sizes);
+
+	return status >= 0 ? status : install_publish(install);
 }
 
 int install_remove(const struct install *install)
@@ -413,5 +430,47 @@ int install_over(struct install *install)
 	if ((r = objects_pin_programs(&install->objects, dir, &install->access)) < 0 ||
 	    (r = install_set_access(install)) < 0 || (r = hooked_sync(dir)) < 0)
 		return refuse("%s: %s", dir, strerror(-r));
+	return -1;
+}
+
+/* ---- taking down ----------------------------------------------------------------------------- */
+
+/*
+ * A filter in a namespace that we cannot see is either still at work, or gone with its namespace.
+ * Without its record nobody would ever find it again, so that wants --force.
+ */
+static int check_reach(const struct hook *hooks, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!hook_is_reachable(&hooks[i]))
+			return refuse("interface %u of another network namespace (net:[%llu]) has "
+				      "a filter: give --netns, or --force if that namespace is "
+				      "gone",
+				      hooks[i].ifindex, (unsigned long long)hooks[i].netns);
+	}
+	return -1;
+}
+
+int install_detach_all(const struct install *install, bool is_forced, size_t *ret_n)
+{
+	_cleanup_free_ struct hook *hooks = NULL;
+	size_t n = 0;
+	int r = hooks_read(install->dir.path, &hooks, &n), status;
+
+	if (r < 0)
+		return refuse("%s/" PIN_HOOKS_DIR ": %s", install->dir.path, strerror(-r));
+	if (!is_forced && (status = check_reach(hooks, n)) >= 0)
+		return status;
+	for (size_t i = 0; i < n; i++) {
+		r = hooked_remove(install->dir.path, hooks[i].ifindex);
+		if (r == 0)
+			r = hook_detach(install->dir.path, &hooks[i]);
+		if (r == -EXDEV)
+			r = hook_forget(install->dir.path, &hooks[i]);
+		if (r < 0)
+			return refuse("interface %u: cannot detach: %s", hooks[i].ifindex,
+				      strerror(-r));
+	}
+	*ret_n = n;
 	return -1;
 }

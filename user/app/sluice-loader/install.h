@@ -38,8 +38,21 @@ int install_check_abi(const struct install *install);
 /** install_list_missing() - names of pins that should be there, joined by ", ". Return: how many */
 size_t install_list_missing(const struct install *install, char *ret_names, size_t size);
 
+/**
+ * install_check_maps() - could programs of ours go on with what is pinned?
+ *
+ * Return: -1 if so, else what says that (on standard error, as of which map) and an exit status
+ */
+int install_check_maps(const struct install *install);
+/** install_read_sizes() - of the pinned maps; the usual ones where there is none */
+void install_read_sizes(const struct install *install, struct map_sizes *ret);
+
 /** install_fresh() - load everything into a new set. Return: -1 if done, else an exit status */
 int install_fresh(struct install *install, const struct map_sizes *sizes);
+/** install_load() - its first half: into the kernel, which may refuse, and nowhere else */
+int install_load(struct install *install, const struct map_sizes *sizes);
+/** install_publish() - its second half: the pins, where there are none */
+int install_publish(struct install *install);
 /**
  * install_over() - load the programs into the pinned maps and every hook
  *
@@ -49,9 +62,14 @@ int install_fresh(struct install *install, const struct map_sizes *sizes);
 int install_over(struct install *install);
 /** install_has_state() - is there anything in the set that would be lost with it? */
 int install_has_state(const struct install *install, bool *ret);
+/**
+ * install_detach_all() - every hook; the daemon is told of each before it goes
+ * @is_forced: forget what is in a namespace that we cannot see
+ *
+ * Return: -1 if done, else an exit status
+ */
+int install_detach_all(const struct install *install, bool is_forced, size_t *ret_n);
 /** install_remove() - all pins, as a whole; there are no hooks any more. Return: 0, or -errno */
 int install_remove(const struct install *install);
 /** install_set_access() - of pins that are there, after a change of groups. Return: 0, or -errno */
 int install_set_access(const struct install *install);
-/** install_count_spliced() - connections of which the kernel alone knows. Return: 0, or -errno */
-int install_count_spliced(const struct install *install, uint64_t *ret_n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* load and replace: programs into the kernel, for the first time or in place of others. */
 #include "app/sluice-loader/hooked.h"
-#include "app/sluice-loader/install.h"
+#include "app/sluice-loader/in_use.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
 #include "sluice/abi.h"
@@ -94,6 +94,101 @@ int verb_load(const struct command_line *line)
 	return load_first(line, &install);
 }
 
+/* ---- replace ------------------------------------------------------------------------------- */
+
+/* Of the same layout. Return: -1 if so, else an exit status; what differs was said. */
+static int check_layout(const struct install *install)
+{
+	uint32_t version;
+
+	if (install_abi(install, &version) == 0 && version != SL_ABI_VERSION)
+		return refuse("%s has ABI version %u, this sluice-loader has %u", install->dir.path,
+			      version, SL_ABI_VERSION);
+	return install_check_maps(install);
+}
+
+static int advise(const struct install *install)
+{
+	say("what is spliced cannot go on with other maps. Either replace --demote: the daemon "
+	    "takes all connections back, and everything is loaded anew;");
+	say("or unload when they have ended, then load and attach. The daemon needs a restart "
+	    "after either: it keeps the old maps of %s open",
+	    install->dir.path);
+	return EXIT_REFUSED;
+}
+
+/* Those of another network namespace cannot be attached again from here. */
+static int check_attachable(const struct hook *hooks, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!hooks[i].is_gone && !hooks[i].is_here)
+			return refuse("interface %u of another network namespace (net:[%llu]) has "
+				      "a hook: give --netns",
+				      hooks[i].ifindex, (unsigned long long)hooks[i].netns);
+	}
+	return -1;
+}
+
+static int attach_again(struct install *install, const struct hook *hooks, size_t n)
+{
+	const struct bpf_program *program = objects_find_program(&install->objects, SL_PROG_SPLICE);
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		enum hook_choice choice =
+		    hooks[i].kind == HOOK_TCX ? HOOK_CHOICE_TCX : HOOK_CHOICE_CLSACT;
+		struct hook hook;
+
+		if (hooks[i].is_gone)
+			continue;
+		r = hook_attach(install->dir.path, bpf_program__fd(program), hooks[i].ifindex,
+				choice, &hook);
+		if (r < 0)
+			return refuse("interface %u: cannot attach: %s; sluice-loader attach may",
+				      hooks[i].ifindex, strerror(-r));
+	}
+	r = hooked_sync(install->dir.path);
+	return r < 0 ? refuse("%s/" SL_MAP_HOOKED ": %s", install->dir.path, strerror(-r)) : -1;
+}
+
+/* The old set goes, the new one comes. */
+static int swap_sets(struct install *install, const struct hook *hooks, size_t n)
+{
+	size_t n_detached;
+	int status = install_detach_all(install, false, &n_detached), r;
+
+	if (status >= 0)
+		return status;
+	r = install_remove(install);
+	if (r < 0)
+		return refuse("%s: %s", install->dir.path, strerror(-r));
+	status = install_publish(install);
+	return status >= 0 ? status : attach_again(install, hooks, n);
+}
+
+/* All that the kernel could refuse comes before the first connection is demoted. */
+static int load_anew(const struct command_line *line, struct install *install)
+{
+	_cleanup_free_ struct hook *hooks = NULL;
+	struct map_sizes sizes;
+	bool is_paused;
+	size_t n = 0;
+	int status, r = hooks_read(install->dir.path, &hooks, &n);
+
+	if (r < 0)
+		return refuse("%s/" PIN_HOOKS_DIR ": %s", install->dir.path, strerror(-r));
+	install_read_sizes(install, &sizes);
+	if ((status = check_attachable(hooks, n)) >= 0 ||
+	    (status = install_load(install, &sizes)) >= 0 ||
+	    (status = in_use_settle(line, install, (struct in_use_over){0}, &is_paused)) >= 0)
+		return status;
+	status = swap_sets(install, hooks, n);
+	if (status >= 0)
+		return status;
+	say("a daemon that runs goes on without splice: restart it");
+	return print_result(line, install, "reloaded", "loaded anew");
+}
+
 int verb_replace(const struct command_line *line)
 {
 	_cleanup_(cleanup_install) struct install install;
@@ -103,7 +198,10 @@ int verb_replace(const struct command_line *line)
 		return status;
 	if (!install_is_loaded(&install))
 		return refuse("%s: nothing is loaded", install.dir.path);
-	if ((status = install_check_abi(&install)) >= 0 || (status = install_over(&install)) >= 0)
+	status = check_layout(&install);
+	if (status >= 0)
+		return line->has_demote ? load_anew(line, &install) : advise(&install);
+	if ((status = install_over(&install)) >= 0)
 		return status;
 	return print_result(line, &install, "replaced", "replaced");
 }

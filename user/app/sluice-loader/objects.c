@@ -89,6 +89,22 @@ static bool is_array(uint32_t type)
 	return type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY;
 }
 
+static bool is_same_shape(const struct bpf_map *map, const struct bpf_map_info *info)
+{
+	return info->type == bpf_map__type(map) && info->key_size == bpf_map__key_size(map) &&
+	       info->value_size == bpf_map__value_size(map) &&
+	       info->map_flags == bpf_map__map_flags(map) &&
+	       (!is_array(info->type) || info->max_entries >= bpf_map__max_entries(map));
+}
+
+bool objects_is_shape(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t size = sizeof(info);
+
+	return bpf_map_get_info_by_fd(fd, &info, &size) == 0 && is_same_shape(map, &info);
+}
+
 /* libbpf would silently take the pinned map's shape for ours. */
 int objects_check_shape(const struct bpf_map *map, int fd)
 {
@@ -97,10 +113,7 @@ int objects_check_shape(const struct bpf_map *map, int fd)
 
 	if (bpf_map_get_info_by_fd(fd, &info, &size) < 0)
 		return -errno;
-	if (info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
-	    info.value_size == bpf_map__value_size(map) &&
-	    info.map_flags == bpf_map__map_flags(map) &&
-	    (!is_array(info.type) || info.max_entries >= bpf_map__max_entries(map)))
+	if (is_same_shape(map, &info))
 		return 0;
 	say("map %s: pinned with type %u, key %u, value %u, flags %#x, for %u; this version has "
 	    "%u, %u, %u, %#x, %u",

@@ -20,7 +20,9 @@ void objects_close(struct objects *objects);
 
 /** objects_size() - of the maps; between open and load */
 int objects_size(struct objects *objects, const struct map_sizes *sizes);
-/** objects_check_shape() - is a pinned map what @map is? Return: 0, -EBADMSG (said), or -errno */
+/** objects_is_shape() - is a pinned map what @map is? */
+bool objects_is_shape(const struct bpf_map *map, int fd);
+/** objects_check_shape() - likewise. Return: 0, -EBADMSG (what differs is said), or -errno */
 int objects_check_shape(const struct bpf_map *map, int fd);
 /**
  * objects_load() - let the kernel verify them

@@ -61,7 +61,8 @@ static bool can_count(const struct bpf_map_info *info)
 	return info->type == BPF_MAP_TYPE_HASH || info->type == BPF_MAP_TYPE_LRU_HASH;
 }
 
-int pinned_map_fill(int fd, bool (*matches)(const void *value), struct map_fill *ret)
+int pinned_map_fill(int fd, bool (*matches)(const void *value, void *arg), void *arg,
+		    struct map_fill *ret)
 {
 	_cleanup_free_ char *keys = NULL, *values = NULL;
 	struct bpf_map_info info = {0};
@@ -99,7 +100,7 @@ int pinned_map_fill(int fd, bool (*matches)(const void *value), struct map_fill 
 		is_first = false;
 		fill.n_entries += n;
 		for (uint32_t i = 0; matches && i < n; i++)
-			fill.n_matching += matches(values + (size_t)i * info.value_size);
+			fill.n_matching += matches(values + (size_t)i * info.value_size, arg);
 	}
 	*ret = fill;
 	return 0;

@@ -16,7 +16,8 @@ struct map_fill {
  * Entries that come or go meanwhile may be missed, or counted twice.
  * Return: 0, -EOPNOTSUPP if the map's type has no entries to count, or -errno
  */
-int pinned_map_fill(int fd, bool (*matches)(const void *value), struct map_fill *ret);
+int pinned_map_fill(int fd, bool (*matches)(const void *value, void *arg), void *arg,
+		    struct map_fill *ret);
 /**
  * pinned_find_map() - one that has no pin, through the programs pinned and hooked in @dir
  *

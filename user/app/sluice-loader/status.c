@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status: what is pinned, loaded and attached, and how full the maps are. */
 #include "app/sluice-loader/bpffs.h"
-#include "app/sluice-loader/install.h"
+#include "app/sluice-loader/in_use.h"
 #include "app/sluice-loader/pinned.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
@@ -75,7 +75,7 @@ static json_t *map_row(const char *name, int fd)
 			(json_int_t)info.key_size, "value_bytes", (json_int_t)info.value_size,
 			"max_entries", (json_int_t)info.max_entries, "memory_bytes",
 			(json_int_t)pinned_memory(fd));
-	if (pinned_map_fill(fd, NULL, &fill) == 0)
+	if (pinned_map_fill(fd, NULL, NULL, &fill) == 0)
 		json_object_set_new(row, "entries", json_integer((json_int_t)fill.n_entries));
 	return row;
 }
@@ -202,7 +202,7 @@ static json_t *collect(const struct install *install)
 		add_pins(install, programs, maps);
 		add_hooks(install, hooks);
 		install_list_missing(install, missing, sizeof(missing));
-		if (install_count_spliced(install, &n_spliced) == 0)
+		if (in_use_count(install, (struct in_use_over){0}, &n_spliced) == 0)
 			json_object_set_new(data, "spliced", json_integer((json_int_t)n_spliced));
 	}
 	json_object_set_new(data, "missing", json_string(missing));

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What sluice-loader has left in a box: its own view of it, and bpftool's."""
+
+import json
+
+from lib import box as boxes
+
+PINS = f"{boxes.BPFFS}/sluice"
+DAEMON, OPERATOR, OTHER = 4242, 4343, 4444  # groups; a number needs no name
+GROUPS = "--group", DAEMON, "--operator-group", OPERATOR
+
+
+def by_name(rows, key="name"):
+    return {row[key]: row for row in rows}
+
+
+def status(box, *options):
+    return box.loader_json("status", *options)
+
+
+def map_names(box):
+    return set(by_name(status(box)["maps"]))
+
+
+def poke(box, name, key, value):
+    """Writes an entry of a map by another program than ours."""
+    box.run("bpftool", "map", "update", "pinned", f"{PINS}/{name}", "key", *map(str, key),
+            "value", *map(str, value))
+
+
+def set_abi(box, version):
+    shape = by_name(status(box)["maps"])["abi"]
+    value = list(version.to_bytes(4, "little")) + [0] * (shape["value_bytes"] - 4)
+    poke(box, "abi", [0, 0, 0, 0], value)
+
+
+def hooks(box, *options):
+    return by_name(status(box, *options)["hooks"], "interface")
+
+
+def hooked(box):
+    """The map by which the daemon knows them, by name."""
+    rows = json.loads(box.run("bpftool", "-j", "map", "dump", "pinned", f"{PINS}/hooked").stdout)
+    names = dict(
+        line.split(": ")[:2] for line in box.run("ip", "-o", "link").stdout.splitlines()
+    )
+    rows = [row["formatted"] for row in rows]
+    return {names.get(str(row["key"]), "?").split("@")[0]: row["value"] for row in rows}
+
+
+KINDS = {"tcx": 1, "clsact": 2}
+
+
+def has_tcx(box):
+    items = by_name(box.loader_json("check")["items"], "item")
+    return items["tcx"]["state"] == "present"
+
+
+def record_key(conn_id):
+    return list(conn_id.to_bytes(8, "little"))
+
+
+def put_record(box, conn_id):
+    shape = by_name(status(box)["maps"])["conns"]
+    poke(box, "conns", record_key(conn_id), [0] * shape["value_bytes"])
+
+
+def drop_record(box, conn_id):
+    """Should it be there."""
+    box.run("bpftool", "map", "delete", "pinned", f"{PINS}/conns", "key",
+            *map(str, record_key(conn_id)), check=False)
+
+
+# struct sl_flow begins with the word of its state: SL_STATE(), SL_BEFORE(), the number of a HOLD
+LEARN, HOLD, ACTIVE, CLOSED = range(4)
+
+
+def flow(size, state, before=LEARN):
+    return [state | before << 4, 0x5A if state == HOLD else 0] + [0] * (size - 2)
