@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -162,17 +161,6 @@ static void put_number_or_null(struct text_writer *w, const char *key, uint64_t 
 		put_string(w, key, NULL);
 }
 
-static uint32_t rtt_us(const struct connection *c)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	if (!leg_is_open(&c->client) || c->source.sa.sa_family == AF_UNIX ||
-	    getsockopt(c->client.fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
-		return 0;
-	return info.tcpi_rtt;
-}
-
 static void put_connection(struct text_writer *w, const struct connection *c)
 {
 	uint64_t now_ns = clock_monotonic_ns();
@@ -211,7 +199,7 @@ static void put_connection(struct text_writer *w, const struct connection *c)
 	put_key(w, "frames_exact");
 	/* Userspace has not seen what the kernel moved. */
 	text_put_str(w, c->promotions == 0 ? "true" : "false");
-	put_number_or_null(w, "rtt_us", rtt_us(c));
+	put_number_or_null(w, "rtt_us", leg_rtt_us(&c->client));
 }
 
 void access_log_write(struct access_log *log, const struct connection *c)

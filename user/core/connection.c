@@ -187,6 +187,7 @@ void connection_free(struct connection *c)
 	assert(connection_is_closed(c));
 	connection_set_stage(c, NULL, NULL, NULL);
 	generation_unref(c->generation);
+	free(c->meter);
 	free(c);
 }
 
@@ -329,45 +330,6 @@ void connection_format_source(const struct connection *c, char *ret_text, size_t
 		address.len = offsetof(struct sockaddr_un, sun_path);
 	address_format(&address, text);
 	snprintf(ret_text, size, "%s", text);
-}
-
-static void copy_name(char ret_name[CONFIG_NAME_MAX + 1], const char *name)
-{
-	snprintf(ret_name, CONFIG_NAME_MAX + 1, "%s", name ? name : "");
-}
-
-uint64_t connection_idle_ms(const struct connection *c)
-{
-	double idle_s = ev_now(c->worker->loop) - c->active_at;
-	uint64_t idle_ms;
-
-	if (spliced_read_idle(c, &idle_ms))
-		return idle_ms;
-	return idle_s > 0 ? (uint64_t)(idle_s * 1000) : 0;
-}
-
-void connection_describe(const struct connection *c, struct connection_info *ret_info)
-{
-	*ret_info = (struct connection_info){
-	    .id = c->id,
-	    .worker = c->worker->index,
-	    .state = c->state,
-	    .path = c->path,
-	    .reason = c->reason,
-	    .is_adopted = c->is_adopted,
-	    .age_ms = (clock_monotonic_ns() - c->accepted_ns) / NS_PER_MS,
-	    .idle_ms = connection_idle_ms(c),
-	    .bytes_in = c->client.bytes_in,
-	    .bytes_out = c->client.bytes_out,
-	    .frames_in = c->frames_in,
-	    .frames_out = c->frames_out,
-	};
-	spliced_describe(c, ret_info);
-	copy_name(ret_info->listener, c->listener->name);
-	copy_name(ret_info->route, c->route ? c->route->name : NULL);
-	copy_name(ret_info->cluster, c->cluster ? c->cluster->name : NULL);
-	copy_name(ret_info->endpoint, c->endpoint ? c->endpoint->name : NULL);
-	connection_format_source(c, ret_info->source, sizeof(ret_info->source));
 }
 
 /* ---- lingering ------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@
 #include <netinet/in.h>
 
 struct connection;
-struct connection_info;
+struct connection_meter;
 struct generation;
 struct promotion;
 struct text_writer;
@@ -75,12 +75,13 @@ struct connection {
 	const struct config_cluster *cluster;   /* NULL unless proxied */
 	const struct config_endpoint *endpoint; /* likewise, until one is chosen */
 	struct leg client, endpoint_leg;
-	struct promotion *promotion; /* into the kernel; NULL = none is possible */
-	struct timer timer;          /* the stage's deadline */
-	ev_timer duration;           /* route's max_connection_duration, whatever the stage */
-	uint64_t accepted_ns;        /* CLOCK_MONOTONIC */
-	uint64_t opened_ns;          /* 0 = never */
-	ev_tstamp active_at;         /* ev_now() of the last byte in either direction */
+	struct promotion *promotion;    /* into the kernel; NULL = none is possible */
+	struct connection_meter *meter; /* owned; NULL = nobody has asked for rates */
+	struct timer timer;             /* the stage's deadline */
+	ev_timer duration;              /* route's max_connection_duration, whatever the stage */
+	uint64_t accepted_ns;           /* CLOCK_MONOTONIC */
+	uint64_t opened_ns;             /* 0 = never */
+	ev_tstamp active_at;            /* ev_now() of the last byte in either direction */
 	union {
 		struct sockaddr sa;
 		struct sockaddr_in in4;
@@ -177,26 +178,5 @@ void connection_on_writable(struct connection *c, struct leg *leg);
 
 const char *connection_state_name(enum connection_state state);
 
-#define CONNECTION_INFO_NO_WORKER UINT32_MAX
-
-/* What a listing shows; a copy, good on any thread. */
-struct connection_info {
-	uint64_t id;
-	uint32_t worker;
-	uint8_t state, path, reason;
-	bool is_adopted;
-	char listener[CONFIG_NAME_MAX + 1];
-	char route[CONFIG_NAME_MAX + 1]; /* "" = none yet; likewise below */
-	char cluster[CONFIG_NAME_MAX + 1];
-	char endpoint[CONFIG_NAME_MAX + 1];
-	char source[INET6_ADDRSTRLEN + 8]; /* with port */
-	uint64_t age_ms, idle_ms;
-	uint64_t bytes_in, bytes_out;
-	uint64_t frames_in, frames_out;
-};
-
-/** connection_idle_ms() - since bytes passed last, on whichever path */
-uint64_t connection_idle_ms(const struct connection *c);
-void connection_describe(const struct connection *c, struct connection_info *ret_info);
 /** connection_format_source() - "1.2.3.4:5", "[::1]:5" or "unix:"; at least 64 bytes */
 void connection_format_source(const struct connection *c, char *ret_text, size_t size);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "core/connection.h"
+#include "core/connection_info.h"
 #include "core/worker.h"
 
 static bool name_matches(const char *want, const char *name)
@@ -24,6 +25,7 @@ bool connection_filter_matches(const struct connection_filter *filter, const str
 	       name_matches(filter->cluster, c->cluster ? c->cluster->name : NULL) &&
 	       name_matches(filter->endpoint, c->endpoint ? c->endpoint->name : NULL) &&
 	       name_matches(filter->listener, c->listener->name) &&
+	       name_matches(filter->tenant, NULL) &&
 	       (filter->path < 0 || (c->opened_ns && filter->path == c->path)) &&
 	       (filter->source.family == 0 || ip_prefix_has(&filter->source, &c->source.sa)) &&
 	       (clock_monotonic_ns() - c->accepted_ns) / NS_PER_MS >= filter->older_ms &&
@@ -38,9 +40,10 @@ bool connection_filter_fits(const struct connection_filter *filter,
 	       name_matches(filter->cluster, info->cluster) &&
 	       name_matches(filter->endpoint, info->endpoint) &&
 	       name_matches(filter->listener, info->listener) &&
+	       name_matches(filter->tenant, info->tenant) &&
 	       (filter->path < 0 || filter->path == info->path) &&
 	       (filter->source.family == 0 || ip_prefix_has(&filter->source, source)) &&
-	       info->age_ms >= filter->older_ms && info->idle_ms >= filter->idle_ms;
+	       info->age_ms >= filter->older_ms && info->traffic.idle_ms >= filter->idle_ms;
 }
 
 /* ---- as people write them ------------------------------------------------------------------ */
@@ -79,6 +82,11 @@ static int set_listener(struct connection_filter *filter, const char *text)
 	return copy_name(text, filter->listener);
 }
 
+static int set_tenant(struct connection_filter *filter, const char *text)
+{
+	return copy_name(text, filter->tenant);
+}
+
 static int set_path(struct connection_filter *filter, const char *text)
 {
 	for (int path = 0; path < SLUICE_PATH_COUNT; path++) {
@@ -115,6 +123,7 @@ static const struct condition {
     {"cluster", set_cluster, "the name of a cluster"},
     {"endpoint", set_endpoint, "the name of an endpoint"},
     {"listener", set_listener, "the name of a listener"},
+    {"tenant", set_tenant, "the name of a tenant"},
     {"path", set_path, "relay, splice, sockmap, hub or local"},
     {"source", set_source, "an address or a network such as 10.0.0.0/8"},
     {"older", set_older, "a duration such as 30s"},

@@ -19,6 +19,7 @@ struct connection_filter {
 	char cluster[CONFIG_NAME_MAX + 1];
 	char endpoint[CONFIG_NAME_MAX + 1];
 	char listener[CONFIG_NAME_MAX + 1];
+	char tenant[CONFIG_NAME_MAX + 1]; /* no live connection has one yet */
 };
 
 /** connection_filter_init() - a filter that lets everything pass */

@@ -20,3 +20,9 @@ uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns);
 uint32_t flow_pair_expected(const struct sl_flow flows[2], size_t direction);
 /** flow_pair_frames() - that one direction's walker has counted, of all kinds */
 uint64_t flow_pair_frames(const struct sl_flow *flow);
+/** flow_is_counted() - whether its walker has seen every frame since the connection was handed over
+ */
+static inline bool flow_is_counted(const struct sl_flow *flow)
+{
+	return (flow->walk.flags & (SL_W_ON | SL_W_LOST)) == SL_W_ON;
+}

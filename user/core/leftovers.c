@@ -159,6 +159,7 @@ static int take_flow(const struct flow_key *key, const struct sl_flow *flow, voi
 	    .state = (uint8_t)settled(flow->state),
 	    .marks = flow->marks,
 	    .direction = flow->direction,
+	    .is_counted = flow_is_counted(flow),
 	};
 	struct reading *r = arg;
 	struct left_conn *conn = find_conn(r->left, flow->conn_id);

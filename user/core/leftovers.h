@@ -22,6 +22,7 @@ struct left_flow {
 	uint32_t end_seq, ack;
 	uint8_t state; /* enum sl_state; that of a HOLD is the one before it */
 	uint8_t marks, direction;
+	bool is_counted; /* its walker has seen every frame since then */
 };
 
 struct left_conn {

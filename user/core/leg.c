@@ -5,6 +5,7 @@
 #include "core/worker.h"
 
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -62,6 +63,16 @@ void leg_reset(struct leg *leg)
 	if (leg->fd >= 0 && (ioctl(leg->fd, SIOCOUTQ, &unacked) < 0 || unacked == 0))
 		(void)setsockopt(leg->fd, SOL_SOCKET, SO_LINGER, &abort_now, sizeof(abort_now));
 	leg_close(leg);
+}
+
+uint32_t leg_rtt_us(const struct leg *leg)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (!leg_is_open(leg) || getsockopt(leg->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return 0;
+	return info.tcpi_rtt;
 }
 
 void leg_start_reading(struct leg *leg)

@@ -55,6 +55,9 @@ static inline bool leg_is_open(const struct leg *leg)
 	return leg->fd >= 0;
 }
 
+/** leg_rtt_us() - as the kernel has smoothed it; 0 = not known: not open, not TCP, not connected */
+uint32_t leg_rtt_us(const struct leg *leg);
+
 void leg_start_reading(struct leg *leg);
 void leg_stop_reading(struct leg *leg);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/connection.h"
+#include "core/connection_info.h"
 #include "core/flow_pair.h"
 #include "core/promoter.h"
 #include "core/promotion.h"
@@ -76,26 +77,19 @@ void spliced_settle(struct connection *c)
 	c->frames_out += flow_pair_frames(&flows[SL_TO_CLIENT]);
 }
 
-bool spliced_read_idle(const struct connection *c, uint64_t *ret_ms)
-{
-	struct sl_flow flows[2];
-
-	if (!spliced_is(c) || !promotion_entries_read(c->promotion, flows))
-		return false;
-	*ret_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
-	return true;
-}
-
-void spliced_describe(const struct connection *c, struct connection_info *info)
+void spliced_add_traffic(const struct connection *c, struct connection_traffic *traffic)
 {
 	struct sl_flow flows[2];
 
 	if (!spliced_is(c) || !promotion_entries_read(c->promotion, flows))
 		return;
-	info->bytes_in += flows[SL_TO_ENDPOINT].payload_bytes;
-	info->bytes_out += flows[SL_TO_CLIENT].payload_bytes;
-	info->frames_in += flow_pair_frames(&flows[SL_TO_ENDPOINT]);
-	info->frames_out += flow_pair_frames(&flows[SL_TO_CLIENT]);
+	traffic->bytes_in += flows[SL_TO_ENDPOINT].payload_bytes;
+	traffic->bytes_out += flows[SL_TO_CLIENT].payload_bytes;
+	traffic->frames_in += flow_pair_frames(&flows[SL_TO_ENDPOINT]);
+	traffic->frames_out += flow_pair_frames(&flows[SL_TO_CLIENT]);
+	traffic->frames_exact =
+	    c->promotions <= 1 && flow_is_counted(&flows[0]) && flow_is_counted(&flows[1]);
+	traffic->idle_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
 }
 
 void spliced_check(struct connection *c)

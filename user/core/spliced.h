@@ -4,7 +4,7 @@
 #include "base/std.h"
 
 struct connection;
-struct connection_info;
+struct connection_traffic;
 struct promotion;
 
 /** spliced_begin() - both entries are ACTIVE, both sockets in repair: they linger */
@@ -21,11 +21,8 @@ bool spliced_is(const struct connection *c);
 /** spliced_settle() - before a connection that ends is accounted for: add what the kernel has
  * counted. Unless that has seen the end, its entries are gone then */
 void spliced_settle(struct connection *c);
-/** spliced_read_idle() - how long the kernel has seen no packet of it. Return: whether it is
- * spliced */
-bool spliced_read_idle(const struct connection *c, uint64_t *ret_ms);
-/** spliced_describe() - add to a listing's row what the kernel has counted */
-void spliced_describe(const struct connection *c, struct connection_info *info);
+/** spliced_add_traffic() - add what the kernel has counted; idle is since its last packet */
+void spliced_add_traffic(const struct connection *c, struct connection_traffic *traffic);
 /** spliced_reset_peers() - of one that our decision has ended, and that has neither sockets nor
  *  entries any more: RSTs that they believe, so that none waits for ever */
 void spliced_reset_peers(const struct promotion *p);

@@ -3,6 +3,7 @@
 #include "core/adoption.h"
 
 #include "base/clock.h"
+#include "core/connection_info.h"
 #include "core/promoter.h"
 #include "kern/conn_table.h"
 
@@ -215,8 +216,13 @@ static void adopt__takes_over_and_leaves_again(void **state)
 		assert_string_equal(info.cluster, "c");
 		assert_string_equal(info.endpoint, "e");
 		assert_string_equal(info.source, "127.0.0.9:30005");
-		assert_int_equal(info.bytes_in, 1010);
-		assert_int_equal(info.bytes_out, 1021);
+		assert_string_equal(info.local, "127.0.0.1:1");
+		assert_string_equal(info.endpoint_source, "127.0.0.1:20005");
+		assert_string_equal(info.endpoint_address, ENDPOINT);
+		assert_int_equal(info.client_rtt_us, 0);
+		assert_false(info.traffic.frames_exact); /* no walker runs */
+		assert_int_equal(info.traffic.bytes_in, 1010);
+		assert_int_equal(info.traffic.bytes_out, 1021);
 		assert_int_equal(on_route(&g), 1);
 		assert_int_equal(on_endpoint(&g), 1);
 		assert_int_equal(used_ports(&g), 1);

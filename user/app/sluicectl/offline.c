@@ -4,6 +4,7 @@
 #include "app/connection_json.h"
 #include "base/address.h"
 #include "base/clock.h"
+#include "core/connection.h"
 #include "core/connection_filter.h"
 #include "core/leftovers.h"
 #include "core/stats.h"
@@ -55,6 +56,20 @@ static uint64_t ms_since(uint64_t then_ns, uint64_t now_ns)
 	return now_ns > then_ns ? (now_ns - then_ns) / NS_PER_MS : 0;
 }
 
+static void describe_legs(const struct left_conn *conn, struct connection_info *info)
+{
+	struct address from, to;
+	char text[ADDRESS_TEXT_MAX + 1];
+
+	flow_key_addresses(&conn->flows[SL_TO_ENDPOINT].key, &from, &to);
+	address_format(&from, text);
+	snprintf(info->source, sizeof(info->source), "%.*s", (int)sizeof(info->source) - 1, text);
+	connection_info_set_address(&to, info->local);
+	flow_key_addresses(&conn->flows[SL_TO_CLIENT].key, &from, &to);
+	connection_info_set_address(&to, info->endpoint_source);
+	connection_info_set_address(&from, info->endpoint_address);
+}
+
 static void describe(const struct leftovers *left, const struct left_conn *conn, uint64_t now_ns,
 		     struct connection_info *ret_info)
 {
@@ -62,8 +77,6 @@ static void describe(const struct leftovers *left, const struct left_conn *conn,
 			       *out = &conn->flows[SL_TO_CLIENT];
 	const char *endpoint = left_conn_name(left, conn, SL_NAME_ENDPOINT);
 	const char *slash = strchr(endpoint, '/');
-	char text[ADDRESS_TEXT_MAX + 1];
-	struct address source, local;
 
 	*ret_info = (struct connection_info){
 	    .id = conn->conn.conn_id,
@@ -73,20 +86,22 @@ static void describe(const struct leftovers *left, const struct left_conn *conn,
 	    .reason = conn->conn.reason,
 	    .is_adopted = (conn->conn.flags & SL_CONN_ADOPTED) != 0,
 	    .age_ms = ms_since(conn->conn.accepted_ns, now_ns),
-	    .idle_ms = ms_since(MAX(in->last_ns, out->last_ns), now_ns),
-	    .bytes_in = conn->conn.traffic[SL_TO_ENDPOINT].bytes + in->payload_bytes,
-	    .bytes_out = conn->conn.traffic[SL_TO_CLIENT].bytes + out->payload_bytes,
-	    .frames_in = conn->conn.traffic[SL_TO_ENDPOINT].frames + in->frames,
-	    .frames_out = conn->conn.traffic[SL_TO_CLIENT].frames + out->frames,
+	    .traffic =
+		{
+		    .idle_ms = ms_since(MAX(in->last_ns, out->last_ns), now_ns),
+		    .bytes_in = conn->conn.traffic[SL_TO_ENDPOINT].bytes + in->payload_bytes,
+		    .bytes_out = conn->conn.traffic[SL_TO_CLIENT].bytes + out->payload_bytes,
+		    .frames_in = conn->conn.traffic[SL_TO_ENDPOINT].frames + in->frames,
+		    .frames_out = conn->conn.traffic[SL_TO_CLIENT].frames + out->frames,
+		    .frames_exact = conn->conn.promotions <= 1 && in->is_counted && out->is_counted,
+		},
 	};
 	copy_name(ret_info->listener, left_conn_name(left, conn, SL_NAME_LISTENER));
 	copy_name(ret_info->route, left_conn_name(left, conn, SL_NAME_ROUTE));
 	copy_name(ret_info->cluster, left_conn_name(left, conn, SL_NAME_CLUSTER));
 	copy_name(ret_info->endpoint, slash ? slash + 1 : endpoint);
-	flow_key_addresses(&in->key, &source, &local);
-	address_format(&source, text);
-	snprintf(ret_info->source, sizeof(ret_info->source), "%.*s",
-		 (int)sizeof(ret_info->source) - 1, text);
+	copy_name(ret_info->tenant, conn->conn.tenant);
+	describe_legs(conn, ret_info);
 }
 
 static json_t *list_connections(const struct leftovers *left,
