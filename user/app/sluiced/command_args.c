@@ -89,7 +89,7 @@ static int parse_wait(const char *name, const json_t *value, struct command_args
 }
 
 /* As a number, or as text, which is all that the query of a URL has. */
-static int parse_last(const char *name, const json_t *value, struct command_args *ret)
+static int parse_number(const json_t *value, json_int_t min, json_int_t max, json_int_t *ret_n)
 {
 	const char *text = json_string_value(value);
 	char *end = NULL;
@@ -97,11 +97,46 @@ static int parse_last(const char *name, const json_t *value, struct command_args
 
 	if (text ? end == text || *end : !json_is_integer(value))
 		return -EINVAL;
-	if (n < 0 || n > EVENTS_KEPT)
+	if (n < min || n > max)
 		return -ERANGE;
+	*ret_n = n;
+	return 0;
+}
+
+static int parse_last(const char *name, const json_t *value, struct command_args *ret)
+{
+	json_int_t n;
+
+	if (parse_number(value, 0, EVENTS_KEPT, &n) < 0)
+		return -EINVAL;
 	ret->has_last = true;
 	ret->last = (uint32_t)n;
 	return 0;
+}
+
+static int parse_limit(const char *name, const json_t *value, struct command_args *ret)
+{
+	json_int_t n;
+
+	if (parse_number(value, 1, CONNECTION_LIMIT_MAX, &n) < 0)
+		return -EINVAL;
+	ret->limit = (size_t)n;
+	return 0;
+}
+
+static int parse_sort(const char *name, const json_t *value, struct command_args *ret)
+{
+	const char *text = json_string_value(value);
+
+	ret->has_order = text && connection_order_parse(text, &ret->order) == 0;
+	return ret->has_order ? 0 : -EINVAL;
+}
+
+static int parse_by(const char *name, const json_t *value, struct command_args *ret)
+{
+	const char *text = json_string_value(value);
+
+	return text ? survey_view_parse(text, &ret->by) : -EINVAL;
 }
 
 static int parse_weight(const char *name, const json_t *value, struct command_args *ret)
@@ -128,6 +163,7 @@ static const struct argument {
     {"endpoint", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_filter,
      NULL},
     {"listener", COMMAND_ARGS_FILTER, parse_filter, NULL},
+    {"tenant", COMMAND_ARGS_FILTER, parse_filter, NULL},
     {"path", COMMAND_ARGS_FILTER, parse_filter, NULL},
     {"source", COMMAND_ARGS_FILTER, parse_filter, NULL},
     {"older", COMMAND_ARGS_FILTER, parse_filter, NULL},
@@ -141,6 +177,9 @@ static const struct argument {
     {"weight", COMMAND_ARGS_ENDPOINT, parse_weight, "a number from 0 to 1000"},
     {"state", COMMAND_ARGS_ENDPOINT, parse_state, "ready, drain or maint"},
     {"last", COMMAND_ARGS_EVENTS, parse_last, "how many: 0 to 1024"},
+    {"sort", COMMAND_ARGS_ORDER, parse_sort, CONNECTION_ORDER_EXPECTED},
+    {"limit", COMMAND_ARGS_ORDER, parse_limit, "how many: 1 to 500"},
+    {"by", COMMAND_ARGS_VIEW, parse_by, "connection, route, class or endpoint"},
 };
 
 static const struct argument *find_argument(const char *name, int groups)

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The arguments that commands share, from a request's JSON to checked values: one table. */
 #pragma once
+#include "app/sluiced/survey.h"
 #include "base/std.h"
 #include "core/connection_filter.h"
+#include "core/connection_order.h"
 #include "proto/ws_frame.h"
 #include "route/endpoint.h"
 
 struct control_call;
 
 enum command_arg_group {
-	COMMAND_ARGS_FILTER =
-	    1 << 0, /* conn, route, cluster, endpoint, listener, path, source, older, idle */
+	COMMAND_ARGS_FILTER = 1 << 0,   /* what connection_filter_set() takes */
 	COMMAND_ARGS_CLOSE = 1 << 1,    /* code, reason, all */
 	COMMAND_ARGS_ENDPOINT = 1 << 2, /* cluster and endpoint, for the filter; state, weight */
 	COMMAND_ARGS_TARGET = 1 << 3,   /* route, cluster, endpoint, likewise; all */
 	COMMAND_ARGS_DRAIN = 1 << 4,    /* time, rate, wait */
 	COMMAND_ARGS_EVENTS = 1 << 5,   /* last */
+	COMMAND_ARGS_ORDER = 1 << 6,    /* sort, limit */
+	COMMAND_ARGS_VIEW = 1 << 7,     /* by */
 };
 
 struct command_args {
@@ -30,6 +33,10 @@ struct command_args {
 	uint64_t time_ms, rate_per_s;
 	bool has_last;
 	uint32_t last; /* events, 0..EVENTS_KEPT */
+	bool has_order;
+	struct connection_order order;
+	size_t limit; /* of rows, 1..CONNECTION_LIMIT_MAX; 0 = not given */
+	enum survey_by by;
 };
 
 /**

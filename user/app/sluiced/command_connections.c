@@ -7,14 +7,13 @@
 #include "app/sluiced/control_server.h"
 #include "app/sluiced/gateway.h"
 #include "app/sluiced/json_util.h"
+#include "app/sluiced/survey.h"
 #include "core/connection.h"
 #include "proto/control_message.h"
 
-#include <sched.h>
-
 /* ---- show.connections ---------------------------------------------------------------------- */
 
-#define PAGE_ROWS   256  /* rows that a worker copies in one go */
+#define PAGE_ROWS   64   /* rows that a worker describes in one go: some system calls each */
 #define CLOSE_SLICE 32   /* connections looked at, and perhaps closed, in one item of work */
 #define PAGE_LOOKS  4096 /* connections that it looks at for them: bounds the delay of traffic */
 
@@ -26,6 +25,8 @@ struct listing {
 	unsigned int worker;
 	struct worker_cursor *cursor;
 	bool is_worker_done;
+	size_t limit; /* of rows still to be shown; 0 = none */
+	bool is_full; /* it is reached */
 	size_t n_rows;
 	struct connection_info rows[PAGE_ROWS];
 };
@@ -58,7 +59,7 @@ static void listing_filled(const struct mail *mail)
 	for (size_t i = 0; i < l->n_rows; i++)
 		json_array_append_new(rows, connection_json(&l->rows[i]));
 	if (l->is_worker_done)
-		l->worker++;
+		l->worker = l->is_full ? l->gateway->shared.n_workers : l->worker + 1;
 	if (l->worker == l->gateway->shared.n_workers) {
 		free(l);
 		control_finish(call, rows);
@@ -70,11 +71,10 @@ static void listing_filled(const struct mail *mail)
 	}
 }
 
-static void post_to_main(struct gateway *g, mail_fn *fn, void *ptr)
+static void listing_take(struct listing *l, struct connection *c)
 {
-	/* Answers are bounded by the calls that are in flight, which is less than the box holds. */
-	while (mailbox_post(g->mailbox, &(struct mail){.fn = fn, .ptr = ptr}) < 0)
-		sched_yield();
+	connection_describe(c, &l->rows[l->n_rows++]);
+	l->is_full = l->limit && --l->limit == 0;
 }
 
 static void listing_fill(struct worker *w, void *arg)
@@ -86,16 +86,16 @@ static void listing_fill(struct worker *w, void *arg)
 	l->n_rows = 0;
 	l->is_worker_done = l->cursor == NULL;
 	for (int looks = 0; l->cursor && l->n_rows < PAGE_ROWS && looks < PAGE_LOOKS; looks++) {
-		struct connection *c = worker_cursor_next(w, l->cursor);
+		struct connection *c = l->is_full ? NULL : worker_cursor_next(w, l->cursor);
 
 		if (!c) {
 			worker_cursor_free(TAKE_PTR(l->cursor));
 			l->is_worker_done = true;
 		} else if (connection_filter_matches(&l->filter, c)) {
-			connection_describe(c, &l->rows[l->n_rows++]);
+			listing_take(l, c);
 		}
 	}
-	post_to_main(l->gateway, listing_filled, l);
+	gateway_post(l->gateway, &(struct mail){.fn = listing_filled, .ptr = l});
 }
 
 /* Main thread: on to the next page. */
@@ -114,10 +114,42 @@ static void listing_step(struct control_call *call, void *arg)
 	}
 }
 
+static void show_chosen(struct control_call *call, const struct survey_plan *plan,
+			const struct survey_result *result)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < result->n_rows; i++) {
+		if (result->rows[i].info.id)
+			json_array_append_new(rows, connection_json(&result->rows[i].info));
+	}
+	control_finish(call, rows);
+}
+
+static void start_choosing(struct control_call *call, const struct command_args *args)
+{
+	struct survey_plan plan = {.filter = args->filter,
+				   .order = args->order,
+				   .limit = args->limit};
+
+	if (!args->limit)
+		control_fail(call, CONTROL_ERROR_ARGUMENT, "sort: only with a limit");
+	else if (connection_key_is_of_top(args->order.key))
+		control_fail(call, CONTROL_ERROR_ARGUMENT, "sort = %s: only of top",
+			     connection_key_name(args->order.key));
+	else
+		survey_start(call, &plan, show_chosen);
+}
+
 void command_show_connections(struct control_call *call, const struct command_args *args)
 {
-	struct listing *l = calloc(1, sizeof(*l));
+	struct listing *l;
 
+	if (args->has_order) {
+		start_choosing(call, args);
+		return;
+	}
+	l = calloc(1, sizeof(*l));
 	if (!l) {
 		control_fail(call, CONTROL_ERROR_BUSY, "out of memory");
 		return;
@@ -125,6 +157,7 @@ void command_show_connections(struct control_call *call, const struct command_ar
 	l->call = call;
 	l->gateway = control_call_gateway(call);
 	l->filter = args->filter;
+	l->limit = args->limit;
 	listing_step(call, l);
 }
 
@@ -173,7 +206,7 @@ struct closing_part {
 static void closing_end_on_worker(struct closing *closing, uint64_t n_closed)
 {
 	atomic_fetch_add_explicit(&closing->n_closed, n_closed, memory_order_relaxed);
-	post_to_main(closing->gateway, closing_answered, closing);
+	gateway_post(closing->gateway, &(struct mail){.fn = closing_answered, .ptr = closing});
 }
 
 /* Closing is more than looking: fewer in one go, so that nobody's frames wait for all of them. */

@@ -11,7 +11,8 @@ static const struct command {
 	void (*run)(struct control_call *call, const struct command_args *args);
 } commands[] = {
     {"status", 0, command_status},
-    {"show.connections", COMMAND_ARGS_FILTER, command_show_connections},
+    {"show.connections", COMMAND_ARGS_FILTER | COMMAND_ARGS_ORDER, command_show_connections},
+    {"top", COMMAND_ARGS_FILTER | COMMAND_ARGS_ORDER | COMMAND_ARGS_VIEW, command_top},
     {"show.routes", 0, command_show_routes},
     {"show.clusters", 0, command_show_clusters},
     {"show.listeners", 0, command_show_listeners},

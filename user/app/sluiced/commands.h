@@ -19,6 +19,7 @@ const char *commands_of_resource(const char *resource);
 void command_status(struct control_call *call, const struct command_args *args);
 void command_show_routes(struct control_call *call, const struct command_args *args);
 void command_show_connections(struct control_call *call, const struct command_args *args);
+void command_top(struct control_call *call, const struct command_args *args);
 void command_show_clusters(struct control_call *call, const struct command_args *args);
 void command_show_listeners(struct control_call *call, const struct command_args *args);
 void command_show_offload(struct control_call *call, const struct command_args *args);

@@ -38,15 +38,19 @@ static void worker_stopped_mail(const struct mail *mail)
 	leave_if_all_stopped(g);
 }
 
-/* On the worker's thread, as its last act. */
+void gateway_post(struct gateway *g, const struct mail *mail)
+{
+	while (mailbox_post(g->mailbox, mail) < 0)
+		sched_yield();
+}
+
+/* On the worker's thread, as its last act. The main thread takes mail until every worker has said
+ * this. */
 static void on_worker_stopped(struct worker *w, void *arg)
 {
 	struct gateway *g = arg;
-	struct mail mail = {.fn = worker_stopped_mail, .ptr = g};
 
-	/* The main thread takes mail until every worker has said this. */
-	while (mailbox_post(g->mailbox, &mail) < 0)
-		sched_yield();
+	gateway_post(g, &(struct mail){.fn = worker_stopped_mail, .ptr = g});
 }
 
 static void kill_workers(struct gateway *g)

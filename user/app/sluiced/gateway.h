@@ -82,5 +82,8 @@ void gateway_follow_endpoints(struct gateway *g);
 
 /** gateway_stats() - the workers' counters, added up */
 void gateway_stats(const struct gateway *g, struct stats *ret_stats);
+/** gateway_post() - any thread: let the main thread run @mail. Waits while its box is full, so it
+ * is for what is bounded far below that, such as answers to the calls in flight */
+void gateway_post(struct gateway *g, const struct mail *mail);
 /** gateway_not_ready() - why no new clients should be sent here, as one word, or NULL */
 const char *gateway_not_ready(const struct gateway *g);
