@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/table.h"
 
-#include <stdio.h>
+#include <langinfo.h>
 #include <sys/ioctl.h>
 
 #define COLUMNS_MAX 32
@@ -42,6 +42,16 @@ static void format_duration(uint64_t ms, char *ret_text, size_t size)
 		snprintf(ret_text, size, "%llud%02lluh", s / 86400, s / 3600 % 24);
 }
 
+static void format_microseconds(uint64_t us, char *ret_text, size_t size)
+{
+	if (us < 1000)
+		snprintf(ret_text, size, "%lluus", (unsigned long long)us);
+	else if (us < 999950) /* which would be printed as 1000.0 */
+		snprintf(ret_text, size, "%.1fms", (double)us / 1e3);
+	else
+		snprintf(ret_text, size, "%.1fs", (double)us / 1e6);
+}
+
 /* "a, b", as much as there is room for. */
 static void format_array(const json_t *array, char *ret_text, size_t size)
 {
@@ -68,6 +78,8 @@ void table_format(const json_t *value, enum column_format format, char *ret_text
 		format_bytes(n, ret_text, size);
 	else if (json_is_integer(value) && format == COLUMN_DURATION)
 		format_duration(n, ret_text, size);
+	else if (json_is_integer(value) && format == COLUMN_MICROSECONDS)
+		format_microseconds(n, ret_text, size);
 	else if (json_is_integer(value))
 		snprintf(ret_text, size, "%llu", (unsigned long long)n);
 	else if (json_is_string(value) && *json_string_value(value))
@@ -173,7 +185,8 @@ static size_t fit(const struct column *columns, size_t n_columns, int width,
 /* Cuts @text to @width places, the last of them an ellipsis; has room for two bytes more. */
 static void cut(char *text, int width)
 {
-	static const char ellipsis[] = "\u2026";
+	bool is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	const char *ellipsis = is_utf8 ? "\u2026" : "~";
 	char *at = text;
 
 	if (width_of(text) <= width)
@@ -181,23 +194,24 @@ static void cut(char *text, int width)
 	for (; width > 0; at++)
 		width -= (*at & 0xc0) != 0x80;
 	/* Just behind the first byte of the character that the ellipsis takes the place of. */
-	memcpy(at - 1, ellipsis, sizeof(ellipsis));
+	memcpy(at - 1, ellipsis, strlen(ellipsis) + 1);
 }
 
-static void print_cell(char *text, const struct column *column, int width, bool is_last)
+static void write_cell(FILE *out, char *text, const struct column *column, int width, bool is_last)
 {
 	int padding;
 
 	cut(text, width);
 	padding = width - width_of(text);
 	if (column->format != COLUMN_TEXT)
-		printf("%*s%s", padding, "", text);
+		fprintf(out, "%*s%s", padding, "", text);
 	else
-		printf("%s%*s", text, is_last ? 0 : padding, "");
-	fputs(is_last ? "\n" : "  ", stdout);
+		fprintf(out, "%s%*s", text, is_last ? 0 : padding, "");
+	fputs(is_last ? "\n" : "  ", out);
 }
 
-void table_print(const json_t *rows, const struct column *columns, size_t n_columns, int width)
+size_t table_write(FILE *out, const json_t *rows, const struct column *columns, size_t n_columns,
+		   int width)
 {
 	int widths[COLUMNS_MAX];
 	size_t last = 0, n_left_out, i;
@@ -216,7 +230,7 @@ void table_print(const json_t *rows, const struct column *columns, size_t n_colu
 		if (widths[c] < 0)
 			continue;
 		snprintf(title, sizeof(title), "%s", columns[c].title);
-		print_cell(title, &columns[c], widths[c], c == last);
+		write_cell(out, title, &columns[c], widths[c], c == last);
 	}
 	json_array_foreach(rows, i, row)
 	{
@@ -227,9 +241,16 @@ void table_print(const json_t *rows, const struct column *columns, size_t n_colu
 				continue;
 			table_format(json_object_get(row, columns[c].key), columns[c].format, cell,
 				     sizeof(cell) - 2);
-			print_cell(cell, &columns[c], widths[c], c == last);
+			write_cell(out, cell, &columns[c], widths[c], c == last);
 		}
 	}
+	return n_left_out;
+}
+
+void table_print(const json_t *rows, const struct column *columns, size_t n_columns, int width)
+{
+	size_t n_left_out = table_write(stdout, rows, columns, n_columns, width);
+
 	if (n_left_out)
 		printf("(%zu column%s left out to fit %d characters; -j shows all)\n", n_left_out,
 		       n_left_out == 1 ? "" : "s", width);

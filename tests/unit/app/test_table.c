@@ -2,6 +2,7 @@
 /* Included, not linked: what is tested here is not all in the header. */
 #include "app/table.c" // NOLINT(bugprone-suspicious-include)
 
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -36,6 +37,16 @@ static void format__durations(void **state)
 	expect_format(json_integer(60000), COLUMN_DURATION, "1m00s");
 	expect_format(json_integer(3661000), COLUMN_DURATION, "1h01m");
 	expect_format(json_integer(90000000), COLUMN_DURATION, "1d01h");
+}
+
+static void format__microseconds(void **state)
+{
+	expect_format(json_integer(0), COLUMN_MICROSECONDS, "0us");
+	expect_format(json_integer(999), COLUMN_MICROSECONDS, "999us");
+	expect_format(json_integer(1000), COLUMN_MICROSECONDS, "1.0ms");
+	expect_format(json_integer(999949), COLUMN_MICROSECONDS, "999.9ms");
+	expect_format(json_integer(999950), COLUMN_MICROSECONDS, "1.0s");
+	expect_format(json_null(), COLUMN_MICROSECONDS, "-");
 }
 
 static void format__what_is_missing(void **state)
@@ -106,16 +117,53 @@ static void cut__at_characters(void **state)
 	expect_cut("\u00e4\u00f6\u00fcx", 1, "\u2026");
 }
 
+static void cut__without_utf8_takes_ascii(void **state)
+{
+	assert_non_null(setlocale(LC_CTYPE, "C"));
+	expect_cut("abcdef", 5, "abcd~");
+	expect_cut("abcdef", 1, "~");
+	assert_non_null(setlocale(LC_CTYPE, "C.UTF-8"));
+}
+
+static void write__leaves_the_note_to_others(void **state)
+{
+	static const struct column columns[] = {
+	    {"a", "A", COLUMN_TEXT, 0},
+	    {"b", "B", COLUMN_NUMBER, 1},
+	};
+	json_t *rows =
+	    json_pack("[{s:s, s:i}, {s:s, s:i}]", "a", "x", "b", 7, "a", "long", "b", 1234);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	assert_int_equal(table_write(out, rows, columns, 2, 0), 0);
+	assert_int_equal(table_write(out, rows, columns, 2, 9), 1);
+	fclose(out);
+	assert_string_equal(text, "A        B\n"
+				  "x        7\n"
+				  "long  1234\n"
+				  "A\nx\nlong\n");
+	free(text);
+	json_decref(rows);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(format__bytes),
 	    cmocka_unit_test(format__durations),
+	    cmocka_unit_test(format__microseconds),
 	    cmocka_unit_test(format__what_is_missing),
 	    cmocka_unit_test(fit__leaves_out_the_least_important),
 	    cmocka_unit_test(fit__cuts_the_widest_text_and_no_number),
 	    cmocka_unit_test(cut__at_characters),
+	    cmocka_unit_test(cut__without_utf8_takes_ascii),
+	    cmocka_unit_test(write__leaves_the_note_to_others),
 	};
 
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

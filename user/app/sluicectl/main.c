@@ -2,11 +2,14 @@
 /* sluicectl: the operator's command line to a running daemon (contracts.md s7). */
 #include "app/sluicectl/client.h"
 #include "app/sluicectl/offline.h"
+#include "app/sluicectl/row_order.h"
 #include "app/sluicectl/verbs.h"
+#include "base/parse.h"
 #include "base/version.h"
 #include "core/control_path.h"
 
 #include <getopt.h>
+#include <locale.h>
 #include <stdio.h>
 
 static void print_usage(FILE *out)
@@ -26,9 +29,11 @@ static void print_usage(FILE *out)
 	    "  -h, --help         print this\n"
 	    "\n"
 	    "Filters of `show connections` and `close` (all that are given must hold):\n"
-	    "  --route NAME  --cluster NAME  --endpoint NAME  --listener NAME\n"
+	    "  --route NAME  --cluster NAME  --endpoint NAME  --listener NAME  --tenant NAME\n"
 	    "  --path relay|splice|sockmap|hub|local  --source ADDRESS[/BITS]\n"
 	    "  --older DURATION  --idle DURATION  --conn ID\n"
+	    "Of `show connections`: --long (all columns)  --limit N\n"
+	    "  --sort [-]age|idle|bytes|frames|rtt, the largest first, with - the smallest\n"
 	    "Of `close`: --code CODE (default 1001)  --reason TEXT  --all\n"
 	    "Targets of `drain` and `undrain` (exactly one):\n"
 	    "  --route NAME  --cluster NAME  --cluster NAME --endpoint NAME  --all\n"
@@ -51,6 +56,8 @@ enum {
 	OPT_RATE,
 	OPT_NO_WAIT,
 	OPT_LAST,
+	OPT_SORT,
+	OPT_LIMIT,
 	OPT_OFFLINE,
 	OPT_PINS,
 };
@@ -65,6 +72,7 @@ static const struct option options[] = {
     {"cluster", required_argument, NULL, OPT_FILTER},
     {"endpoint", required_argument, NULL, OPT_FILTER},
     {"listener", required_argument, NULL, OPT_FILTER},
+    {"tenant", required_argument, NULL, OPT_FILTER},
     {"path", required_argument, NULL, OPT_FILTER},
     {"source", required_argument, NULL, OPT_FILTER},
     {"older", required_argument, NULL, OPT_FILTER},
@@ -76,6 +84,9 @@ static const struct option options[] = {
     {"rate", required_argument, NULL, OPT_RATE},
     {"no-wait", no_argument, NULL, OPT_NO_WAIT},
     {"last", required_argument, NULL, OPT_LAST},
+    {"long", no_argument, NULL, 'l'},
+    {"sort", required_argument, NULL, OPT_SORT},
+    {"limit", required_argument, NULL, OPT_LIMIT},
     {"offline", no_argument, NULL, OPT_OFFLINE},
     {"pins", required_argument, NULL, OPT_PINS},
     {0},
@@ -84,7 +95,10 @@ static const struct option options[] = {
 struct command_line {
 	const char *socket, *pins;
 	bool is_offline;
-	bool is_json, has_filter, has_close, has_all, has_drain, has_last;
+	bool is_json, is_long, has_filter, has_close, has_all, has_drain, has_last;
+	const char *sort;              /* NULL = as they come */
+	struct connection_order order; /* as it says */
+	uint64_t limit;                /* 0 = none */
 	json_t *args;
 };
 
@@ -110,18 +124,44 @@ static int set_number(json_t *args, const char *key, const char *text)
 	return -1;
 }
 
+static int take_sort(struct command_line *line, const char *text)
+{
+	line->sort = text;
+	if (connection_order_parse(text, &line->order) == 0)
+		return -1;
+	fprintf(stderr, "sluicectl: --sort %s: expected %s\n", text, CONNECTION_ORDER_EXPECTED);
+	return EXIT_USAGE_ERROR;
+}
+
+static int take_limit(struct command_line *line, const char *text)
+{
+	if (parse_u64(text, &line->limit) == 0 && line->limit > 0)
+		return -1;
+	fprintf(stderr, "sluicectl: --limit %s: expected a number of at least 1\n", text);
+	return EXIT_USAGE_ERROR;
+}
+
 /* Return: -1 to go on, else an exit status. */
 static int parse_options(int argc, char **argv, struct command_line *ret)
 {
-	int option, index, status;
+	int option, index, status = -1;
 
-	while ((option = getopt_long(argc, argv, "s:jh", options, &index)) != -1) {
+	while (status < 0 && (option = getopt_long(argc, argv, "s:jlh", options, &index)) != -1) {
 		switch (option) {
 		case 's':
 			ret->socket = optarg;
 			break;
 		case 'j':
 			ret->is_json = true;
+			break;
+		case 'l':
+			ret->is_long = true;
+			break;
+		case OPT_SORT:
+			status = take_sort(ret, optarg);
+			break;
+		case OPT_LIMIT:
+			status = take_limit(ret, optarg);
 			break;
 		case 'h':
 			print_usage(stdout);
@@ -132,26 +172,18 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 		case OPT_FILTER:
 			ret->has_filter = true;
 			status = set_text(ret->args, options[index].name, optarg);
-			if (status >= 0)
-				return status;
 			break;
 		case OPT_CODE:
 			ret->has_close = true;
 			status = set_number(ret->args, "code", optarg);
-			if (status >= 0)
-				return status;
 			break;
 		case OPT_RATE:
 			ret->has_drain = true;
 			status = set_number(ret->args, "rate", optarg);
-			if (status >= 0)
-				return status;
 			break;
 		case OPT_TIME:
 			ret->has_drain = true;
 			status = set_text(ret->args, "time", optarg);
-			if (status >= 0)
-				return status;
 			break;
 		case OPT_NO_WAIT:
 			ret->has_drain = true;
@@ -160,8 +192,6 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 		case OPT_LAST:
 			ret->has_last = true;
 			status = set_number(ret->args, "last", optarg);
-			if (status >= 0)
-				return status;
 			break;
 		case OPT_OFFLINE:
 			ret->is_offline = true;
@@ -172,8 +202,6 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 		case OPT_REASON:
 			ret->has_close = true;
 			status = set_text(ret->args, "reason", optarg);
-			if (status >= 0)
-				return status;
 			break;
 		case OPT_ALL:
 			ret->has_all = true;
@@ -184,7 +212,7 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 			return EXIT_USAGE_ERROR;
 		}
 	}
-	return -1;
+	return status;
 }
 
 /* Takes as many words as the verb has. Return: the verb, with *ret_used words, or NULL. */
@@ -239,6 +267,12 @@ static int check_arguments(const struct verb *verb, int argc, char **argv,
 		return usage_error(verb->words, "--all belongs to", "close");
 	if (line->has_filter && !verb->takes_filter && !verb->takes_target)
 		return usage_error(verb->words, "takes no filter, unlike", "show connections");
+	if ((line->sort || line->limit) && !verb->takes_order)
+		return usage_error(verb->words, "--sort and --limit belong to", "show connections");
+	if (line->is_long && !verb->print_long)
+		return usage_error(verb->words, "--long belongs to", "show connections");
+	if (line->sort && connection_key_is_of_top(line->order.key))
+		return usage_error(verb->words, "such a --sort belongs to", "top");
 	if (line->has_close && !verb->takes_close)
 		return usage_error(verb->words, "--code and --reason belong to", "close");
 	if (line->has_last && !verb->takes_last)
@@ -285,6 +319,35 @@ static int print_json_rows(const json_t *data, void *arg)
 	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_REFUSED;
 }
 
+/* The daemon can choose a few of many; all of them are sorted here. */
+static bool is_chosen_there(const struct command_line *line)
+{
+	return !line->is_offline && line->limit > 0 && line->limit <= CONNECTION_LIMIT_MAX;
+}
+
+static int ask(const struct verb *verb, const struct command_line *line, json_t **ret_data)
+{
+	if (line->is_offline)
+		return offline_request(line->pins ? line->pins : OFFLINE_PINS_DEFAULT, verb->cmd,
+				       line->args, collect, ret_data);
+	if (is_chosen_there(line)) {
+		json_object_set_new(line->args, "limit", json_integer((json_int_t)line->limit));
+		if (line->sort)
+			json_object_set_new(line->args, "sort", json_string(line->sort));
+	}
+	return client_request(line->socket, verb->cmd, line->args, collect, ret_data);
+}
+
+static void put_in_order(const struct command_line *line, json_t **data)
+{
+	if (is_chosen_there(line))
+		return;
+	if (line->sort)
+		row_order_apply(&line->order, data);
+	if (line->limit)
+		row_order_cut(*data, line->limit);
+}
+
 static int run(const struct verb *verb, const struct command_line *line)
 {
 	json_t *data = NULL;
@@ -295,16 +358,14 @@ static int run(const struct verb *verb, const struct command_line *line)
 				      (void *)verb);
 	if (verb->is_endless)
 		return client_request(line->socket, verb->cmd, line->args, print_json_rows, NULL);
-	if (line->is_offline)
-		status = offline_request(line->pins ? line->pins : OFFLINE_PINS_DEFAULT, verb->cmd,
-					 line->args, collect, &data);
-	else
-		status = client_request(line->socket, verb->cmd, line->args, collect, &data);
+	status = ask(verb, line, &data);
+	if (status == EXIT_DONE)
+		put_in_order(line, &data);
 	if (status == EXIT_DONE && line->is_json) {
 		json_dumpf(data, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 		putchar('\n');
 	} else if (status == EXIT_DONE) {
-		verb->print(data);
+		(line->is_long ? verb->print_long : verb->print)(data);
 	}
 	json_decref(data);
 	if (status == EXIT_DONE && (fflush(stdout) != 0 || ferror(stdout))) {
@@ -321,6 +382,7 @@ int main(int argc, char **argv)
 	const struct verb *verb;
 	int used, status;
 
+	(void)setlocale(LC_CTYPE, ""); /* whether there is UTF-8 */
 	status = parse_options(argc, argv, &line);
 	if (status >= 0)
 		goto out;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluicectl/verbs.h"
 
+#include "app/sluicectl/print_connections.h"
 #include "app/sluicectl/print_offload.h"
 #include "app/table.h"
 
@@ -177,31 +178,6 @@ static void print_status(const json_t *data)
 }
 
 /* ---- lists --------------------------------------------------------------------------------- */
-
-static void print_connections(const json_t *rows)
-{
-	static const struct column columns[] = {
-	    {"conn", "CONN", COLUMN_TEXT, 0},
-	    {"state", "STATE", COLUMN_TEXT, 3},
-	    {"path", "PATH", COLUMN_TEXT, 1},
-	    {"reason", "REASON", COLUMN_TEXT, 5},
-	    {"source", "SOURCE", COLUMN_TEXT, 0},
-	    {"listener", "LISTENER", COLUMN_TEXT, 9},
-	    {"route", "ROUTE", COLUMN_TEXT, 1},
-	    {"cluster", "CLUSTER", COLUMN_TEXT, 8},
-	    {"endpoint", "ENDPOINT", COLUMN_TEXT, 2},
-	    {"age_ms", "AGE", COLUMN_DURATION, 4},
-	    {"idle_ms", "IDLE", COLUMN_DURATION, 2},
-	    {"bytes_in", "IN", COLUMN_BYTES, 3},
-	    {"bytes_out", "OUT", COLUMN_BYTES, 3},
-	    {"frames_in", "FRAMES IN", COLUMN_NUMBER, 6},
-	    {"frames_out", "FRAMES OUT", COLUMN_NUMBER, 6},
-	    {"worker", "WORKER", COLUMN_NUMBER, 10},
-	    {"adopted", "ADOPTED", COLUMN_TEXT, 7},
-	};
-
-	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
-}
 
 static void print_routes(const json_t *rows)
 {
@@ -382,7 +358,8 @@ static void print_reloaded(const json_t *data)
 const struct verb verbs[] = {
     {"status", "status", "the daemon, its listeners, paths and totals", .print = print_status},
     {"show connections", "show.connections", "connections, one a line", .takes_filter = true,
-     .is_offline = true, .print = print_connections},
+     .takes_order = true, .is_offline = true, .print = print_connections,
+     .print_long = print_connections_long},
     {"show routes", "show.routes", "routes in the order in which they are tried",
      .print = print_routes},
     {"show clusters", "show.clusters", "endpoints of all clusters and how they do",

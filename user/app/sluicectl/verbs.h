@@ -11,6 +11,7 @@ struct verb {
 	const char *help;
 	bool takes_conn;   /* one connection id may follow */
 	bool takes_filter; /* --route and the like */
+	bool takes_order;  /* --sort, --limit */
 	bool takes_close;  /* --code, --reason, --all */
 	bool takes_target; /* --route, --cluster, --endpoint, --all */
 	bool takes_drain;  /* --time, --rate, --no-wait */
@@ -26,6 +27,7 @@ struct verb {
 	const char *expected; /* "CLUSTER/NAME state ready|drain|maint" */
 	/* @data: the whole answer, lists joined */
 	void (*print)(const json_t *data);
+	void (*print_long)(const json_t *data); /* with --long; NULL = it takes none */
 };
 
 extern const struct verb verbs[];
