@@ -21,6 +21,8 @@ struct way;
 /* Where the network header is. */
 static __always_inline __u32 sl_l3(const struct sl_packet *p);
 static __always_inline __u32 sl_length(const sl_ctx *ctx);
+/* The interface that it came in by, as routing goes. */
+static __always_inline __u32 sl_came_by(const sl_ctx *ctx, const struct sl_packet *p);
 /* Payload of each segment that it will be cut into; 0 if it is one. */
 static __always_inline __u32 sl_gso_size(const sl_ctx *ctx);
 /* So many bytes from the start on, for direct access; NULL if the packet is shorter. */

@@ -16,6 +16,9 @@ struct sl_packet {
 	__u8 options_size;
 	__u8 is_plain; /* options are timestamps in the usual layout, and nothing else */
 	__be16 check;
+	__u32 ifindex;  /* XDP: it came in by */
+	__u8 is_tagged; /* likewise: a VLAN's tag is in the packet */
+	__u8 zero[3];
 	struct sl_segment segment;
 };
 

@@ -26,6 +26,11 @@ static __always_inline __u32 sl_length(const struct __sk_buff *skb)
 	return skb->len;
 }
 
+static __always_inline __u32 sl_came_by(const struct __sk_buff *skb, const struct sl_packet *p)
+{
+	return skb->ingress_ifindex;
+}
+
 static __always_inline __u32 sl_gso_size(const struct __sk_buff *skb)
 {
 	return skb->gso_size;
@@ -165,7 +170,7 @@ __noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p, str
 	size = packet_size(skb, p);
 	if (recall(flow, size, now_ns, way))
 		return 0;
-	why = look_up(skb, flow, p->is_ipv6, size, now_ns, way);
+	why = look_up(skb, p, flow, size, now_ns, way);
 	if (why == 0 && way->kind == WAY_RECORDED)
 		return way_by_neighbour(skb, way, flow->oif);
 	if (why == 0 && is_time_to_ask(last_ns, now_ns))

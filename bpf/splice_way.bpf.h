@@ -14,6 +14,7 @@ struct way {
 	__u32 oif;
 	enum way_kind kind;
 	__u8 dmac[ETH_ALEN], smac[ETH_ALEN];
+	__be16 vlan_protocol, vlan_id; /* XDP: the tag to leave with; 0 = none */
 };
 
 /* Of the network layer: of each segment that a packet of GRO or TSO will be cut into. */
@@ -98,13 +99,13 @@ static __always_inline void remember(const struct sl_flow *flow, const struct bp
  */
 
 /* Return: 0, or the enum sl_stat that the packet has to be dropped for. */
-static __always_inline int look_up(sl_ctx *ctx, struct sl_flow *flow, int is_ipv6, __u32 size,
-				   __u64 now_ns, struct way *way)
+static __always_inline int look_up(sl_ctx *ctx, const struct sl_packet *p, struct sl_flow *flow,
+				   __u32 size, __u64 now_ns, struct way *way)
 {
 	struct bpf_fib_lookup fib = {0};
 
-	ask_for(&fib, flow, is_ipv6);
-	fib.ifindex = ctx->ingress_ifindex;
+	ask_for(&fib, flow, p->is_ipv6);
+	fib.ifindex = sl_came_by(ctx, p);
 	fib.tot_len = size;
 	switch (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0)) {
 	case BPF_FIB_LKUP_RET_SUCCESS:

@@ -58,17 +58,19 @@ struct sl_name {
 
 #define SL_MAP_ABI      "abi"
 #define SL_MAP_IDS      "ids"
-#define SL_MAP_NAMES    "names"    /* struct sl_name -> __u32 */
-#define SL_MAP_FLOWS4   "flows4"   /* struct sl_key4 -> struct sl_flow */
-#define SL_MAP_FLOWS6   "flows6"   /* struct sl_key6 -> struct sl_flow */
-#define SL_MAP_CONNS    "conns"    /* __u64 conn_id -> struct sl_conn */
-#define SL_MAP_EVENTS   "events"   /* ring buffer of struct sl_event */
-#define SL_MAP_STATS    "stats"    /* per CPU: enum sl_stat -> __u64 */
-#define SL_MAP_WAYS     "ways"     /* per CPU: sl_way_place() -> struct sl_way */
-#define SL_MAP_POLICIES "policies" /* __u32 sl_flow.policy -> struct sl_policy */
-#define SL_MAP_HOOKED   "hooked"   /* __u32 ifindex -> struct sl_hooked, by the loader */
+#define SL_MAP_NAMES    "names"     /* struct sl_name -> __u32 */
+#define SL_MAP_FLOWS4   "flows4"    /* struct sl_key4 -> struct sl_flow */
+#define SL_MAP_FLOWS6   "flows6"    /* struct sl_key6 -> struct sl_flow */
+#define SL_MAP_CONNS    "conns"     /* __u64 conn_id -> struct sl_conn */
+#define SL_MAP_EVENTS   "events"    /* ring buffer of struct sl_event */
+#define SL_MAP_STATS    "stats"     /* per CPU: enum sl_stat -> __u64 */
+#define SL_MAP_WAYS     "ways"      /* per CPU: sl_way_place() -> struct sl_way */
+#define SL_MAP_POLICIES "policies"  /* __u32 sl_flow.policy -> struct sl_policy */
+#define SL_MAP_PORTS    "xdp_ports" /* struct sl_xdp_port_key -> struct sl_xdp_port, likewise */
+#define SL_MAP_HOOKED   "hooked"    /* __u32 ifindex -> struct sl_hooked, by the loader */
 
 #define SL_PROG_SPLICE   "sl_splice"
+#define SL_PROG_XDP      "sl_splice_xdp"
 #define SL_PROG_ACTIVATE "sl_activate"
 #define SL_PROG_HOLD     "sl_hold"
 

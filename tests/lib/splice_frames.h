@@ -87,8 +87,12 @@ static inline void assert_untouched(const struct frame *frame, const struct ref_
 	assert_memory_equal(frame->bytes, same.bytes, same.size);
 }
 
+/* Which of the programs a frame meets. */
+#define MEETS_TC  1
+#define MEETS_XDP 2 /* before tc */
+
 /* The tests of one program share the kernel programs; without the rights they are skipped. */
-static inline int run_with_programs(struct CMUnitTest *tests, size_t n)
+static inline int run_meeting(struct CMUnitTest *tests, size_t n, int which)
 {
 	struct splice_programs programs;
 	int r = splice_programs_load(&programs);
@@ -99,7 +103,19 @@ static inline int run_with_programs(struct CMUnitTest *tests, size_t n)
 	}
 	for (size_t i = 0; i < n; i++)
 		tests[i].initial_state = r < 0 ? NULL : &programs;
-	r = _cmocka_run_group_tests("tests", tests, n, NULL, NULL);
+	if (r < 0)
+		return _cmocka_run_group_tests("tests", tests, n, NULL, NULL);
+	if (which & MEETS_TC)
+		r += _cmocka_run_group_tests("tc", tests, n, NULL, NULL);
+	splice_programs_set_xdp(&programs, which & MEETS_XDP);
+	if (which & MEETS_XDP)
+		r += _cmocka_run_group_tests("XDP before tc", tests, n, NULL, NULL);
 	splice_programs_close(&programs);
 	return r;
+}
+
+/* What is true of the hook is true with XDP before it. */
+static inline int run_with_programs(struct CMUnitTest *tests, size_t n)
+{
+	return run_meeting(tests, n, MEETS_TC | MEETS_XDP);
 }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/splice_programs.h"
 
+#include "sluice/way.h"
+#include "sluice/xdp_port.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/pkt_cls.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -88,25 +93,40 @@ int splice_programs_load(struct splice_programs *ret)
 		return -EPERM;
 	libbpf_set_print(quiet);
 	if ((r = open_object("splice_tc", &ret->tc)) < 0 ||
+	    (r = open_object("splice_xdp", &ret->xdp)) < 0 ||
 	    (r = open_object("splice_ctl", &ret->ctl)) < 0 || (r = bpf_object__load(ret->tc)) < 0 ||
+	    (r = share_maps(ret->tc, ret->xdp)) < 0 || (r = bpf_object__load(ret->xdp)) < 0 ||
 	    (r = share_maps(ret->tc, ret->ctl)) < 0 || (r = bpf_object__load(ret->ctl)) < 0)
 		return r;
 	ret->hook_fd = program_fd(ret->tc, SL_PROG_SPLICE);
+	ret->xdp_fd = program_fd(ret->xdp, SL_PROG_XDP);
 	ret->activate_fd = program_fd(ret->ctl, SL_PROG_ACTIVATE);
 	ret->hold_fd = program_fd(ret->ctl, SL_PROG_HOLD);
 	ret->flows4_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_FLOWS4);
 	ret->flows6_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_FLOWS6);
 	ret->stats_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_STATS);
 	ret->ways_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_WAYS);
+	ret->ports_fd = bpf_object__find_map_fd_by_name(ret->xdp, SL_MAP_PORTS);
 	ret->events = ring_buffer__new(bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_EVENTS),
 				       take_event, ret, NULL);
 	return ret->events ? 0 : -errno;
+}
+
+void splice_programs_set_xdp(struct splice_programs *programs, bool on)
+{
+	const struct sl_xdp_port_key key = {.ifindex = 1};
+	/* For routing it comes in by no interface, as what BPF_PROG_TEST_RUN gives to sl_splice. */
+	const struct sl_xdp_port lo = {.out = 1};
+
+	programs->has_xdp_first = on;
+	assert_int_equal(bpf_map_update_elem(programs->ports_fd, &key, &lo, BPF_ANY), 0);
 }
 
 void splice_programs_close(struct splice_programs *programs)
 {
 	ring_buffer__free(programs->events);
 	bpf_object__close(programs->ctl);
+	bpf_object__close(programs->xdp);
 	bpf_object__close(programs->tc);
 }
 
@@ -200,8 +220,8 @@ size_t splice_programs_events(struct splice_programs *programs)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-int splice_programs_run(const struct splice_programs *programs, uint8_t *frame, size_t size,
-			struct splice_run *run)
+static int run_tc(const struct splice_programs *programs, uint8_t *frame, size_t size,
+		  struct splice_run *run)
 {
 	struct __sk_buff context = {
 	    .ifindex = run->ifindex,
@@ -216,6 +236,135 @@ int splice_programs_run(const struct splice_programs *programs, uint8_t *frame, 
 	run->size = opts.data_size_out;
 	run->duration_ns = opts.duration;
 	return (int)opts.retval;
+}
+
+/* The clock of the hook. */
+static uint64_t coarse_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Flows of one map that lead to lo's stack, and as what they came. */
+struct turned {
+	int fd;
+	size_t n;
+	struct sl_key6 keys[N_FLOWS];
+	uint64_t last_ns[N_FLOWS];
+};
+
+static void put_way(const struct splice_programs *programs, const struct sl_flow *flow,
+		    uint32_t age)
+{
+	const struct sl_way way = {
+	    .conn_id = flow->conn_id,
+	    .age = age,
+	    .oif = flow->oif,
+	    .mtu = UINT16_MAX,
+	};
+	uint32_t place = sl_way_place(flow->conn_id, flow->direction);
+	_cleanup_free_ struct sl_way *each =
+	    calloc((size_t)libbpf_num_possible_cpus(), sizeof(*each));
+
+	assert_non_null(each);
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		each[cpu] = way;
+	assert_int_equal(bpf_map_update_elem(programs->ways_fd, &place, each, BPF_ANY), 0);
+}
+
+static void turn(const struct splice_programs *programs, int fd, uint64_t now_ns,
+		 struct turned *ret)
+{
+	struct sl_key6 key;
+	int r = bpf_map_get_next_key(fd, NULL, &key);
+
+	*ret = (struct turned){.fd = fd};
+	for (; r == 0; r = bpf_map_get_next_key(fd, &key, &key)) {
+		struct sl_flow flow;
+
+		assert_int_equal(bpf_map_lookup_elem(fd, &key, &flow), 0);
+		if (!(flow.flags & SL_F_TO_LOCAL))
+			continue;
+		ret->keys[ret->n] = key;
+		ret->last_ns[ret->n++] = flow.last_ns;
+		flow.flags &= (__u8)~SL_F_TO_LOCAL;
+		flow.last_ns = now_ns - 1;
+		assert_int_equal(bpf_map_update_elem(fd, &key, &flow, BPF_EXIST), 0);
+		put_way(programs, &flow, sl_way_age(now_ns));
+	}
+}
+
+static void turn_back(const struct splice_programs *programs, const struct turned *turned,
+		      uint64_t now_ns)
+{
+	for (size_t i = 0; i < turned->n; i++) {
+		struct sl_flow flow;
+
+		assert_int_equal(bpf_map_lookup_elem(turned->fd, &turned->keys[i], &flow), 0);
+		flow.flags |= SL_F_TO_LOCAL;
+		if (flow.last_ns == now_ns - 1) /* the hook has not been there */
+			flow.last_ns = turned->last_ns[i];
+		assert_int_equal(bpf_map_update_elem(turned->fd, &turned->keys[i], &flow,
+						     BPF_EXIST),
+				 0);
+		put_way(programs, &flow, sl_way_age(now_ns) - 1);
+	}
+}
+
+static uint32_t run_xdp_once(const struct splice_programs *programs, uint8_t *frame, size_t size,
+			     struct splice_run *run)
+{
+	uint64_t now_ns = coarse_ns();
+	struct turned turned4, turned6;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (uint32_t)size,
+		    .data_out = frame, .data_size_out = (uint32_t)size + SPLICE_PROGRAMS_TAG,
+		    .repeat = (int)run->repeat);
+
+	turn(programs, programs->flows4_fd, now_ns, &turned4);
+	turn(programs, programs->flows6_fd, now_ns, &turned6);
+	assert_int_equal(bpf_prog_test_run_opts(programs->xdp_fd, &opts), 0);
+	turn_back(programs, &turned4, now_ns);
+	turn_back(programs, &turned6, now_ns);
+	run->size = opts.data_size_out;
+	run->duration_ns = opts.duration;
+	return opts.retval;
+}
+
+uint32_t splice_programs_run_xdp(const struct splice_programs *programs, uint8_t *frame,
+				 size_t size, struct splice_run *run)
+{
+	uint8_t before[REF_FRAME_MAX + SPLICE_PROGRAMS_TAG];
+	uint32_t verdict, age;
+
+	assert_true(size <= sizeof(before));
+	memcpy(before, frame, size);
+	do {
+		memcpy(frame, before, size);
+		age = sl_way_age(coarse_ns());
+		verdict = run_xdp_once(programs, frame, size, run);
+		/* What it remembered was too old by then: but so nothing was done. */
+	} while (verdict == XDP_PASS && age != sl_way_age(coarse_ns()));
+	if (verdict == XDP_PASS && run->repeat == 1) {
+		assert_int_equal(run->size, size);
+		assert_memory_equal(frame, before, size);
+	}
+	return verdict;
+}
+
+int splice_programs_run(struct splice_programs *programs, uint8_t *frame, size_t size,
+			struct splice_run *run)
+{
+	uint32_t verdict = XDP_PASS;
+
+	if (programs->has_xdp_first && run->gso_size == 0 && run->ifindex == 0)
+		verdict = splice_programs_run_xdp(programs, frame, size, run);
+	if (verdict == XDP_PASS)
+		return run_tc(programs, frame, size, run);
+	programs->n_finished++;
+	assert_true(verdict == XDP_REDIRECT || verdict == XDP_DROP);
+	return verdict == XDP_REDIRECT ? TC_ACT_REDIRECT : TC_ACT_SHOT;
 }
 
 void splice_programs_call(int fd, void *args, size_t size)

@@ -10,11 +10,14 @@ struct bpf_object;
 struct ring_buffer;
 
 #define SPLICE_PROGRAMS_EVENTS 16
+#define SPLICE_PROGRAMS_TAG    4 /* bytes that a frame may grow by, of a VLAN */
 
 struct splice_programs {
-	struct bpf_object *tc, *ctl;
-	int hook_fd, activate_fd, hold_fd;
-	int flows4_fd, flows6_fd, stats_fd, ways_fd;
+	struct bpf_object *tc, *xdp, *ctl;
+	int hook_fd, xdp_fd, activate_fd, hold_fd;
+	int flows4_fd, flows6_fd, stats_fd, ways_fd, ports_fd;
+	bool has_xdp_first;  /* frames meet sl_splice_xdp before sl_splice, as at one interface */
+	uint64_t n_finished; /* of them, those that XDP did not pass on */
 	struct ring_buffer *events;
 	struct sl_event got[SPLICE_PROGRAMS_EVENTS]; /* by splice_programs_events() */
 	size_t n_got;
@@ -22,6 +25,8 @@ struct splice_programs {
 
 /** splice_programs_load() - Return: 0, -EPERM without the rights, or -errno */
 int splice_programs_load(struct splice_programs *ret);
+/** splice_programs_set_xdp() - let frames meet sl_splice_xdp first */
+void splice_programs_set_xdp(struct splice_programs *programs, bool on);
 void splice_programs_close(struct splice_programs *programs);
 
 /** splice_programs_key() - that of the flow of @packet; IPv4: first four bytes of addresses */
@@ -48,8 +53,21 @@ struct splice_run {
 	uint32_t duration_ns; /* of one run, on average */
 };
 
-/** splice_programs_run() - the hook over a frame. Return: its verdict; @frame is changed */
-int splice_programs_run(const struct splice_programs *programs, uint8_t *frame, size_t size,
+/**
+ * splice_programs_run() - the hook over a frame; @frame is changed
+ *
+ * With XDP before it, that gets flows to lo's stack as if they left by lo to a neighbour: else
+ * it would pass all of them on. What it passes on has to be as it was.
+ *
+ * Return: the verdict; XDP's in the words of tc
+ */
+int splice_programs_run(struct splice_programs *programs, uint8_t *frame, size_t size,
 			struct splice_run *run);
+/**
+ * splice_programs_run_xdp() - XDP alone; @frame may grow by a tag. Return: the verdict of XDP;
+ * XDP_PASS: nothing was done
+ */
+uint32_t splice_programs_run_xdp(const struct splice_programs *programs, uint8_t *frame,
+				 size_t size, struct splice_run *run);
 /** splice_programs_call() - one of the syscall programs, with @args */
 void splice_programs_call(int fd, void *args, size_t size);

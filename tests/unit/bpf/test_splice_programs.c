@@ -313,6 +313,8 @@ static int fd_of(const struct splice_programs *programs, const char *name)
 {
 	if (strcmp(name, SL_PROG_SPLICE) == 0)
 		return programs->hook_fd;
+	if (strcmp(name, SL_PROG_XDP) == 0)
+		return programs->xdp_fd;
 	if (strcmp(name, SL_PROG_ACTIVATE) == 0)
 		return programs->activate_fd;
 	assert_string_equal(name, SL_PROG_HOLD);
@@ -340,7 +342,7 @@ static void verifier__stays_within_the_budget(void **state)
 		n++;
 	}
 	fclose(file);
-	assert_int_equal(n, 3);
+	assert_int_equal(n, 4);
 }
 
 /* A flow whose packets, like @packet, become like @other. */
