@@ -27,6 +27,24 @@ def ecn(client, endpoint):
             ("b", "net.ipv4.tcp_ecn", 2 * int(endpoint))]
 
 
+# As ss has them from TCP_INFO (tcpi_options): what was negotiated.
+WORDS = {"timestamps": "ts", "sack": "sack", "window scale": "wscale"}
+
+
+def claimed(sysctls, leg):
+    """The options of a leg by what is switched at its far end, and for ECN at the gateway."""
+    far = {name: value for where, name, value in sysctls if where == FAR[leg]}
+    options = {word for option, word in WORDS.items() if far.get(SWITCHES[option], 1)}
+    return options | ({"ecn"} if far.get("net.ipv4.tcp_ecn") else set())
+
+
+def negotiated(network, leg):
+    """The options of each connection at the far end of a leg."""
+    lines = network.inside(FAR[leg], "ss", "-HtioO", "state", "established").stdout.splitlines()
+    words = ({word.partition(":")[0] for word in line.split()} for line in lines)
+    return [each & {*WORDS.values(), "ecn"} for each in words]
+
+
 LEGS = [("client",), ("endpoint",), ("client", "endpoint")]
 CASES = [(f"no {option} {'+'.join(legs)}", off(option, legs),
           "options" if option == "timestamps" and len(legs) == 1 else "none")
@@ -58,6 +76,8 @@ def test_options_of_one_leg(splice_network, version, sysctls, reason):
                             "--hold-after-open", "0.5", "--timeout", "60")
     path = "splice" if reason == "none" else "relay"
     env.until(lambda: network.paths() == [(path, reason)] * n, f"{n} connections: {path}")
+    for leg in FAR:
+        assert negotiated(network, leg) == [claimed(sysctls, leg)] * n, leg
     result_of(client, 6 * env.PATIENCE_S)
     network.wait_none(6 * env.PATIENCE_S)
     assert {row["path"] for row in network.lines(n)} == {path}
