@@ -113,6 +113,7 @@ int promoter_new(struct worker *worker, struct splice *splice, struct promoter *
 	promoter->worker = worker;
 	promoter->splice = splice;
 	name_cache_init(&promoter->names, splice->pins.names_fd, &splice->pins.ids);
+	list_init(&promoter->ended);
 	list_init(&promoter->retired);
 	list_init(&promoter->spliced);
 	ev_timer_init(&promoter->reap, reap_cb, REAP_S, REAP_S);
@@ -127,6 +128,7 @@ void promoter_free(struct promoter *promoter)
 	if (!promoter)
 		return;
 	assert(promoter->n_spliced == 0);
+	promoter_settle(promoter);
 	work_item_cancel(&promoter->worker->work, &promoter->sweep);
 	ev_timer_stop(promoter->worker->loop, &promoter->sweep_again);
 	ev_timer_stop(promoter->worker->loop, &promoter->reap);
@@ -144,8 +146,19 @@ void promoter_free(struct promoter *promoter)
 void promoter_retire(struct promoter *promoter, struct promotion *promotion)
 {
 	promotion->retired_ns = clock_monotonic_ns();
-	list_append(&promoter->retired, &promotion->node);
+	list_append(&promoter->ended, &promotion->node);
 	ev_timer_start(promoter->worker->loop, &promoter->reap);
+}
+
+void promoter_settle(struct promoter *promoter)
+{
+	list_for_each_safe (node, &promoter->ended) {
+		struct promotion *p = list_entry(node, struct promotion, node);
+
+		list_remove(node);
+		list_append(&promoter->retired, node);
+		promotion_take_leave(p);
+	}
 }
 
 int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key)

@@ -21,7 +21,8 @@ struct promoter {
 	struct splice *splice; /* the process's; is_open */
 	struct route_lookup routes;
 	struct name_cache names;
-	struct list retired; /* promotion.node, oldest first */
+	struct list ended;   /* promotion.node: accounted for in this loop turn */
+	struct list retired; /* likewise, before it; oldest first */
 	ev_timer reap;
 	struct list spliced; /* promotion.node, the one that was looked at longest ago first */
 	size_t n_spliced;
@@ -38,6 +39,13 @@ void promoter_free(struct promoter *promoter);
 /** promoter_retire() - keep the entries of @promotion for the quarantine, as a closed socket is
  *  kept (RFC 9293 s3.4.2: 2 MSL), then free it */
 void promoter_retire(struct promoter *promoter, struct promotion *promotion);
+/**
+ * promoter_settle() - the end of a loop turn: lines of the access log have been written
+ *
+ * Until then a connection that has ended can be told from one that lives by its entries alone. Were
+ * this process killed, the next one would find it and write the line.
+ */
+void promoter_settle(struct promoter *promoter);
 /** promoter_adopt_retired() - likewise, of another process's, which has left only the entry of
  *  packets of the endpoint; its port has been marked as used. Return: 0 or -ENOMEM */
 int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key);

@@ -58,6 +58,7 @@ static struct promotion *promotion_new(struct connection *c)
 	if (!p)
 		return NULL;
 	p->c = c;
+	p->conn_id = c->id;
 	p->promoter = c->worker->promoter;
 	list_init(&p->node);
 	timer_init(&p->timer, c->worker->loop, timer_cb);
@@ -281,7 +282,7 @@ void promotion_on_relayed(struct connection *c, struct leg *to)
  * reached even so finds no entry of its own either: the next that it sends is answered by our
  * kernel's RST.
  */
-static void take_leave(struct promotion *p)
+static void remove_ends(struct promotion *p)
 {
 	promotion_entries_remove(p, SL_TO_ENDPOINT);
 	if (p->was_reset)
@@ -301,7 +302,7 @@ static void timer_cb(struct timer *timer)
 		spliced_end_lingering(p);
 		break;
 	case PROMOTION_RETIRED:
-		take_leave(p);
+		remove_ends(p);
 		break;
 	default:
 		break;
@@ -341,6 +342,15 @@ int promotion_adopt(struct connection *c, const struct flow_key *const keys[2])
 	return 0;
 }
 
+void promotion_take_leave(struct promotion *p)
+{
+	promotion_entries_delete_record(p);
+	if (p->was_reset || p->was_client_first)
+		timer_arm(&p->timer, FAREWELL_MS);
+	else
+		remove_ends(p);
+}
+
 void promotion_leave(struct connection *c)
 {
 	struct promotion *p = TAKE_PTR(c->promotion);
@@ -359,18 +369,14 @@ void promotion_end(struct connection *c)
 	timer_disarm(&p->timer);
 	if (p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED)
 		promoter_remove_spliced(p->promoter, p);
-	promotion_entries_delete_record(p);
 	p->c = NULL;
-	/* Any other end of a spliced connection is our decision: nothing more may pass. */
 	if (p->is_over) {
 		p->state = PROMOTION_RETIRED;
 		promoter_retire(p->promoter, p);
-		if (p->was_reset || p->was_client_first)
-			timer_arm(&p->timer, FAREWELL_MS);
-		else
-			take_leave(p);
 		return;
 	}
+	/* Any other end of a spliced connection is our decision: nothing more may pass. */
+	promotion_entries_delete_record(p);
 	promotion_entries_remove(p, SL_TO_ENDPOINT);
 	promotion_entries_remove(p, SL_TO_CLIENT);
 	spliced_reset_peers(p);

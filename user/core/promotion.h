@@ -59,8 +59,9 @@ struct promotion_leg {
 
 struct promotion {
 	struct connection *c; /* NULL once RETIRED */
+	uint64_t conn_id;     /* its id */
 	struct promoter *promoter;
-	struct list node;             /* promoter->spliced, then promoter->retired */
+	struct list node;             /* promoter->spliced, ->ended, ->retired */
 	struct promotion_leg legs[2]; /* by enum sl_direction: whose packets */
 	struct address source, endpoint;
 	struct timer timer; /* of the next try; of lingering */
@@ -117,6 +118,9 @@ void promotion_end(struct connection *c);
  * Its port has been marked as used, and its record is in conns. Return: 0 or -ENOMEM.
  */
 int promotion_adopt(struct connection *c, const struct flow_key *const keys[2]);
+/** promotion_take_leave() - of a RETIRED one whose line is in the access log: its record goes, and
+ *  what nobody needs of its entries */
+void promotion_take_leave(struct promotion *p);
 /** promotion_leave() - forget it, but for what the maps have of it */
 void promotion_leave(struct connection *c);
 /** promotion_leg_of() - the leg whose packets go in @direction */

@@ -191,6 +191,6 @@ enum sluice_reason promotion_entries_put_record(struct promotion *p)
 void promotion_entries_delete_record(struct promotion *p)
 {
 	if (p->has_record)
-		(void)conn_table_delete(p->promoter->splice->pins.conns_fd, p->c->id);
+		(void)conn_table_delete(p->promoter->splice->pins.conns_fd, p->conn_id);
 	p->has_record = false;
 }

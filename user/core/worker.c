@@ -78,6 +78,8 @@ static void before_wait_cb(struct ev_loop *loop, ev_prepare *prepare, int revent
 		ev_timer_set(&w->log_retry, LOG_RETRY_S, 0);
 		ev_timer_start(w->loop, &w->log_retry);
 	}
+	if (w->promoter)
+		promoter_settle(w->promoter);
 	leave_if_stopped(w);
 }
 

@@ -5,10 +5,12 @@
 #include "base/clock.h"
 #include "core/connection_info.h"
 #include "core/promoter.h"
+#include "core/spliced.h"
 #include "kern/conn_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -314,6 +316,42 @@ static void adopt__accounts_for_what_has_ended(void **state)
 	given_done(&g);
 }
 
+/* Should this process be killed in the turn in which it ends, the next one must find it. */
+static void adopt__keeps_what_has_ended_until_its_line_is_written(void **state)
+{
+	_cleanup_close_ int fd = memfd_create("access", MFD_CLOEXEC);
+	struct access_log_file *file;
+	struct sl_conn conn;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	given_start(&g);
+	assert_int_equal(access_log_file_new(dup(fd), &file), 0);
+	worker_set_access_log(g.f.worker, file);
+	access_log_file_unref(file);
+	worker_fixture_turn(&g.f);
+	for (size_t i = 0; i < 2; i++) {
+		const struct flow_key key = key_of(5, i);
+
+		assert_int_equal(flow_table_delete(&g.splice.pins.flows, &key), 0);
+		add_flow(&g, 5, i, SL_CLOSED, SL_M_FIN | SL_M_FIN_ACKED);
+	}
+	spliced_check(worker_find(g.f.worker, 5));
+	assert_null(worker_find(g.f.worker, 5));
+	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+	assert_true(has_record(&g, 5, &conn));
+	assert_true(has_flow(&g, 5, SL_TO_ENDPOINT) && has_flow(&g, 5, SL_TO_CLIENT));
+
+	worker_fixture_turn(&g.f);
+	assert_true(lseek(fd, 0, SEEK_END) > 0);
+	assert_false(has_record(&g, 5, &conn));
+	assert_false(has_flow(&g, 5, SL_TO_ENDPOINT));
+	assert_true(has_flow(&g, 5, SL_TO_CLIENT)); /* in quarantine */
+	given_stop(&g);
+	given_done(&g);
+}
+
 static void adopt__removes_what_belongs_to_nothing(void **state)
 {
 	struct sl_conn conn;
@@ -375,6 +413,7 @@ int main(void)
 	    cmocka_unit_test(adopt__follows_a_reload),
 	    cmocka_unit_test(adopt__names_what_is_not_configured),
 	    cmocka_unit_test(adopt__accounts_for_what_has_ended),
+	    cmocka_unit_test(adopt__keeps_what_has_ended_until_its_line_is_written),
 	    cmocka_unit_test(adopt__removes_what_belongs_to_nothing),
 	    cmocka_unit_test(adopt__of_a_worker_that_stops_leaves_the_rest),
 	    cmocka_unit_test(adopt__may_never_begin),
