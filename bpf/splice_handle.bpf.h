@@ -30,7 +30,7 @@ static __always_inline int drop(enum sl_stat why)
 static __always_inline int drop_of_flow(struct sl_flow *flow, enum sl_stat why)
 {
 	if ((why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
-	     why == SL_STAT_DROP_OPTIONS || why == SL_STAT_DROP_MTU) &&
+	     why == SL_STAT_DROP_OPTIONS) &&
 	    !(flow->marks & SL_M_DROPPED)) {
 		sl_mark(flow, SL_M_DROPPED);
 		sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, bpf_ktime_get_ns());
@@ -229,6 +229,10 @@ static __always_inline int forward(sl_ctx *ctx, const struct sl_packet *p, struc
 	if (why == 0) {
 		account(flow, ctx, p, sight, state);
 		return sl_leave(ctx, p, way);
+	}
+	if (why == SL_STAT_DROP_MTU && sight->is_counted) {
+		sl_count(why);
+		return sl_too_large(ctx, p, way);
 	}
 	return drop_of_flow(flow, why);
 }

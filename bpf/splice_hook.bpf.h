@@ -51,5 +51,8 @@ static __always_inline void sl_update_checksum(sl_ctx *ctx, const struct sl_pack
  */
 static __always_inline int sl_choose_way(sl_ctx *ctx, const struct sl_packet *p,
 					 struct sl_flow *flow, __u64 last_ns, struct way *way);
+/* For a packet, believed, that is larger than way->mtu. Return: the verdict. */
+static __always_inline int sl_too_large(sl_ctx *ctx, const struct sl_packet *p,
+					const struct way *way);
 /* Return: the verdict. */
 static __always_inline int sl_leave(sl_ctx *ctx, const struct sl_packet *p, const struct way *way);

@@ -185,11 +185,19 @@ static long sl_sum_block(__u32 i, struct sl_sum_walk *walk)
 	return 0;
 }
 
-/* All bytes, where nobody has done that before: an interface without offloads and GRO. */
-__noinline int sl_is_sum_right(sl_ctx *ctx, __u32 l4, __u32 length, __u32 pseudo)
+#define SL_SUM_FAILED 0x10000u
+
+/* Of so many bytes, and @sum. Return: folded, or SL_SUM_FAILED if they are not there. */
+__noinline __u32 sl_sum_of(sl_ctx *ctx, __u32 at, __u32 length, __u32 sum)
 {
-	struct sl_sum_walk walk = {.ctx = ctx, .at = l4, .left = length, .sum = pseudo};
+	struct sl_sum_walk walk = {.ctx = ctx, .at = at, .left = length, .sum = sum};
 
 	bpf_loop(SL_SUM_BLOCKS, sl_sum_block, &walk, 0);
-	return walk.left == 0 && sl_sum_fold(walk.sum) == 0xffff;
+	return walk.left == 0 ? sl_sum_fold(walk.sum) : SL_SUM_FAILED;
+}
+
+/* All bytes, where nobody has done that before: an interface without offloads and GRO. */
+static __always_inline int sl_is_sum_right(sl_ctx *ctx, __u32 l4, __u32 length, __u32 pseudo)
+{
+	return sl_sum_of(ctx, l4, length, pseudo) == 0xffff;
 }

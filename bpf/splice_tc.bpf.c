@@ -145,6 +145,7 @@ static __always_inline int way_by_neighbour(struct __sk_buff *skb, struct way *w
 		return 0;
 	case BPF_MTU_CHK_RET_FRAG_NEEDED:
 	case BPF_MTU_CHK_RET_SEGS_TOOBIG:
+		way->mtu = mtu;
 		return SL_STAT_DROP_MTU;
 	default:
 		return SL_STAT_DROP_ROUTE;
@@ -192,6 +193,32 @@ static __always_inline int sl_leave(struct __sk_buff *skb, const struct sl_packe
 	return bpf_redirect(way->oif, way->kind == WAY_LOCAL ? BPF_F_INGRESS : 0);
 }
 
+/* ---- ICMP ------------------------------------------------------------------------------------ */
+
+#include "bpf/splice_icmp.bpf.h"
+
+static __always_inline int sl_too_large(struct __sk_buff *skb, const struct sl_packet *p,
+					const struct way *way)
+{
+	return sl_answer_too_big(skb, p->is_ipv6, way->mtu);
+}
+
+/* An error may be about a packet of a flow. */
+static __always_inline int pass_other(struct __sk_buff *skb, struct sl_packet *p, struct way *way)
+{
+	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const struct ipv6hdr *ip6 = data + ETH_HLEN;
+	const struct iphdr *ip4 = data + ETH_HLEN;
+
+	if (skb->protocol == SL_SWAP16(ETH_P_IP) && (const void *)(ip4 + 1) <= end &&
+	    ip4->protocol == IPPROTO_ICMP)
+		return sl_pass_error4(skb, p, way);
+	if (skb->protocol == SL_SWAP16(ETH_P_IPV6) && (const void *)(ip6 + 1) <= end &&
+	    ip6->nexthdr == IPPROTO_ICMPV6)
+		return sl_pass_error6(skb, p, way);
+	return PASS;
+}
+
 /* ---- the hook -------------------------------------------------------------------------------- */
 
 SEC("tc")
@@ -210,7 +237,7 @@ int sl_splice(struct __sk_buff *skb)
 	else if (skb->protocol == SL_SWAP16(ETH_P_IPV6))
 		flow = find_ipv6(skb, &p, &tcp);
 	if (!flow)
-		return PASS;
+		return pass_other(skb, &p, &way);
 	sl_read_tcp(&p, &tcp);
 	return handle(skb, &p, flow, &way);
 }

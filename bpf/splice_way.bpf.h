@@ -13,6 +13,7 @@ enum way_kind {
 struct way {
 	__u32 oif;
 	enum way_kind kind;
+	__u32 mtu; /* of the network layer; known if the packet does not fit */
 	__u8 dmac[ETH_ALEN], smac[ETH_ALEN];
 	__be16 vlan_protocol, vlan_id; /* XDP: the tag to leave with; 0 = none */
 };
@@ -127,6 +128,7 @@ static __always_inline int look_up(sl_ctx *ctx, const struct sl_packet *p, struc
 		way->kind = WAY_RECORDED;
 		return 0;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		way->mtu = fib.mtu_result;
 		return SL_STAT_DROP_MTU;
 	default:
 		return SL_STAT_DROP_ROUTE;

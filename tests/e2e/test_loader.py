@@ -31,7 +31,7 @@ def test_load_mounts_and_pins(box):
     assert state["abi"]["pinned"] == state["abi"]["loader"] > 0
     assert RUNNABLE | PRIVATE <= set(by_name(state["programs"]))
     assert {"flows4", "flows6", "conns", "names", "ids", "abi", "events", "stats",
-            "ways", "policies", "hooked"} == set(by_name(state["maps"]))
+            "ways", "icmp", "policies", "hooked"} == set(by_name(state["maps"]))
     assert box.list(boxes.BPFFS) - {"maps.debug", "progs.debug"} == {"sluice"}
 
 

@@ -139,6 +139,51 @@ size_t ref_write(const struct ref_packet *packet, uint8_t *ret_frame)
 				     : write_ipv4(packet, ret_frame + 14));
 }
 
+static size_t write_error_ipv4(const struct ref_error *error, uint8_t *ip, const uint8_t *quoted,
+			       uint32_t length)
+{
+	uint8_t *icmp = ip + 20;
+
+	put32(put32(put32(ip, 0x45c00000 | (20 + length)), 0x4000), 64u << 24 | 1u << 16);
+	put(put(ip + 12, error->saddr, 4), error->daddr, 4);
+	put16(ip + 10, 0xffff - add_words(0, ip, 20));
+	icmp[0] = error->type;
+	icmp[1] = error->code;
+	put(put32(put16(icmp + 2, 0), error->rest), quoted, error->quoted_size);
+	put16(icmp + 2, 0xffff - add_words(0, icmp, length));
+	return 20 + length;
+}
+
+static size_t write_error_ipv6(const struct ref_error *error, uint8_t *ip, const uint8_t *quoted,
+			       uint32_t length)
+{
+	uint8_t *icmp = ip + 40;
+	uint32_t sum = add_words(add_words(0, error->saddr, 16), error->daddr, 16);
+	uint8_t tail[8];
+
+	put32(put32(ip, 6u << 28), length << 16 | 58 << 8 | 64);
+	put(put(ip + 8, error->saddr, 16), error->daddr, 16);
+	icmp[0] = error->type;
+	icmp[1] = error->code;
+	put(put32(put16(icmp + 2, 0), error->rest), quoted, error->quoted_size);
+	put32(put32(tail, length), 58);
+	put16(icmp + 2, 0xffff - add_words(add_words(sum, tail, 8), icmp, length));
+	return 40 + length;
+}
+
+size_t ref_write_error(const struct ref_error *error, uint8_t *ret_frame)
+{
+	bool is_ipv6 = error->about->is_ipv6;
+	uint8_t quoted[REF_FRAME_MAX];
+	uint32_t length = (uint32_t)(8 + error->quoted_size);
+	size_t size = ref_write(error->about, quoted);
+
+	assert(error->quoted_size <= size - 14);
+	put16(put(put(ret_frame, error->dmac, 6), error->smac, 6), is_ipv6 ? 0x86dd : 0x0800);
+	return 14 + (is_ipv6 ? write_error_ipv6(error, ret_frame + 14, quoted + 14, length)
+			     : write_error_ipv4(error, ret_frame + 14, quoted + 14, length));
+}
+
 bool ref_checksum_is_right(const uint8_t *frame, size_t size)
 {
 	bool is_ipv6 = get16(frame + 12) == 0x86dd;
@@ -148,6 +193,20 @@ bool ref_checksum_is_right(const uint8_t *frame, size_t size)
 	uint32_t sum = pseudo_sum(saddr, saddr + address_size, address_size, length);
 
 	return add_words(sum, tcp, length) == 0xffff;
+}
+
+bool ref_error_is_right(const uint8_t *frame, size_t size)
+{
+	bool is_ipv6 = get16(frame + 12) == 0x86dd;
+	const uint8_t *ip = frame + 14, *icmp = ip + (is_ipv6 ? 40 : 20);
+	uint32_t length = (uint32_t)(frame + size - icmp), sum = 0;
+	uint8_t tail[8];
+
+	if (!is_ipv6)
+		return add_words(0, ip, 20) == 0xffff && add_words(0, icmp, length) == 0xffff;
+	put32(put32(tail, length), 58);
+	sum = add_words(add_words(sum, ip + 8, 32), tail, 8);
+	return add_words(sum, icmp, length) == 0xffff;
 }
 
 /* ---- translating ----------------------------------------------------------------------------- */

@@ -53,10 +53,25 @@ void ref_options_pad(struct ref_packet *packet);
 
 /** ref_write() - an Ethernet frame, with right checksums. Return: its size */
 size_t ref_write(const struct ref_packet *packet, uint8_t *ret_frame);
+/* An ICMP error about a packet. */
+struct ref_error {
+	uint8_t type, code;
+	uint32_t rest; /* the word behind the checksum */
+	uint8_t saddr[16], daddr[16];
+	uint8_t dmac[6], smac[6];
+	const struct ref_packet *about;
+	size_t quoted_size; /* bytes of it, network layer and up; at most all */
+};
+
+/** ref_write_error() - likewise, as this host's kernel would write it. Return: its size */
+size_t ref_write_error(const struct ref_error *error, uint8_t *ret_frame);
 /** ref_translate() - what @packet becomes in @flow; link layer addresses excepted */
 void ref_translate(struct ref_packet *packet, const struct sl_flow *flow);
 /** ref_checksum_is_right() - of a TCP segment in a frame without IP options */
 bool ref_checksum_is_right(const uint8_t *frame, size_t size);
+
+/** ref_error_is_right() - the checksums of an ICMP error without IP options */
+bool ref_error_is_right(const uint8_t *frame, size_t size);
 
 /** ref_random() - the next number of a reproducible sequence */
 uint32_t ref_random(uint64_t *state);

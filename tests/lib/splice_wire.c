@@ -70,17 +70,22 @@ void wire_attach(const struct splice_programs *programs, uint32_t ifindex)
 	assert_int_equal(bpf_tc_attach(&hook, &opts), 0);
 }
 
-static void tell_neighbours(const struct wire *wire)
+static void tell_neighbour(const char *address, const uint8_t *mac, const char *interface)
 {
-	const uint8_t *mac = wire->b1_mac;
-	char command[256];
+	char command[128];
 
 	snprintf(command, sizeof(command),
-		 "ip neigh replace 192.0.2.9 lladdr %02x:%02x:%02x:%02x:%02x:%02x dev b0 && "
-		 "ip neigh replace 2001:db8:2::9 lladdr %02x:%02x:%02x:%02x:%02x:%02x dev b0",
-		 mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], mac[0], mac[1], mac[2], mac[3],
-		 mac[4], mac[5]);
+		 "ip neigh replace %s lladdr %02x:%02x:%02x:%02x:%02x:%02x dev %s", address, mac[0],
+		 mac[1], mac[2], mac[3], mac[4], mac[5], interface);
 	assert_true(wire_shell(command));
+}
+
+static void tell_neighbours(const struct wire *wire)
+{
+	tell_neighbour("198.51.100.9", wire->a1_mac, "a0");
+	tell_neighbour("2001:db8:1::9", wire->a1_mac, "a0");
+	tell_neighbour("192.0.2.9", wire->b1_mac, "b0");
+	tell_neighbour("2001:db8:2::9", wire->b1_mac, "b0");
 }
 
 int wire_set_up(void **state)
@@ -108,6 +113,7 @@ int wire_set_up(void **state)
 	wire.b0 = if_nametoindex("b0");
 	wire.b1 = if_nametoindex("b1");
 	read_mac("a0", wire.a0_mac);
+	read_mac("a1", wire.a1_mac);
 	read_mac("b0", wire.b0_mac);
 	read_mac("b1", wire.b1_mac);
 	wire_attach(&wire.programs, wire.a0);
@@ -149,7 +155,10 @@ int wire_packet_socket(uint32_t ifindex, bool with_header)
 	return fd;
 }
 
-size_t wire_receive_tcp(int fd, uint8_t *buffer, size_t size, size_t header)
+typedef bool wanted_fn(const uint8_t *frame, size_t n);
+
+/* The next such that comes in; what else is on the wire is passed over. */
+static size_t receive(int fd, uint8_t *buffer, size_t size, size_t header, wanted_fn *is_wanted)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
@@ -160,14 +169,34 @@ size_t wire_receive_tcp(int fd, uint8_t *buffer, size_t size, size_t header)
 
 		assert_int_equal(poll(&poll_fd, 1, WIRE_WAIT_MS), 1);
 		n = recvfrom(fd, buffer, size, 0, (struct sockaddr *)&from, &from_size);
-		if (n < (ssize_t)header + 54 || from.sll_pkttype == PACKET_OUTGOING)
-			continue;
-		if (buffer[header + 12] == 8 && buffer[header + 13] == 0 &&
-		    buffer[header + 23] == 6)
-			return (size_t)n;
-		if (buffer[header + 12] == 0x86 && buffer[header + 20] == 6)
+		if (n >= (ssize_t)header + 54 && from.sll_pkttype != PACKET_OUTGOING &&
+		    is_wanted(buffer + header, (size_t)n - header))
 			return (size_t)n;
 	}
+}
+
+static bool is_tcp(const uint8_t *frame, size_t n)
+{
+	return frame[12] == 8 && frame[13] == 0 ? frame[23] == 6
+						: frame[12] == 0x86 && frame[20] == 6;
+}
+
+size_t wire_receive_tcp(int fd, uint8_t *buffer, size_t size, size_t header)
+{
+	return receive(fd, buffer, size, header, is_tcp);
+}
+
+/* RFC 4443 s2.1: of ICMPv6, errors have the numbers below 128. */
+static bool is_icmp_error(const uint8_t *frame, size_t n)
+{
+	return frame[12] == 8 && frame[13] == 0
+		   ? frame[23] == 1 && frame[34] != 8 && frame[34] != 0
+		   : frame[12] == 0x86 && n > 54 && frame[20] == 58 && frame[54] < 128;
+}
+
+size_t wire_receive_icmp(int fd, uint8_t *buffer, size_t size)
+{
+	return receive(fd, buffer, size, 0, is_icmp_error);
 }
 
 void wire_prepare(struct wire *wire, bool is_ipv6, struct ref_packet *packet, struct sl_flow *flow)

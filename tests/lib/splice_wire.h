@@ -14,7 +14,7 @@
 struct wire {
 	struct splice_programs programs;
 	uint32_t a0, a1, b0, b1;
-	uint8_t a0_mac[6], b0_mac[6], b1_mac[6];
+	uint8_t a0_mac[6], a1_mac[6], b0_mac[6], b1_mac[6];
 	uint64_t n_conns;
 };
 
@@ -35,6 +35,9 @@ void wire_attach(const struct splice_programs *programs, uint32_t ifindex);
 int wire_packet_socket(uint32_t ifindex, bool with_header);
 /** wire_receive_tcp() - the next TCP packet; what else is on the wire is passed over */
 size_t wire_receive_tcp(int fd, uint8_t *buffer, size_t size, size_t header);
+
+/** wire_receive_icmp() - likewise, the next ICMP error */
+size_t wire_receive_icmp(int fd, uint8_t *buffer, size_t size);
 
 /** wire_prepare() - a packet of the client, behind a0, for the endpoint behind b0, and its flow */
 void wire_prepare(struct wire *wire, bool is_ipv6, struct ref_packet *packet, struct sl_flow *flow);

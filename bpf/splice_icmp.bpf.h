@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * ICMP errors at the tc hook: a packet that is too large for the way out is answered, out of the
+ * packet itself; an error about a packet that the hook has translated goes on to its sender.
+ */
+#pragma once
+#include "bpf/splice_icmp.h"
+#include "bpf/splice_packet.bpf.h"
+#include "bpf/splice_way.bpf.h"
+
+/*
+ * How much of a packet that is too large is taken off, to be put back with the headers of the
+ * answer. More than the IP header, for this: a packet whose checksum is still to be made has a mark
+ * where TCP begins; taking that off makes it one without, and nobody writes a checksum into what is
+ * quoted.
+ */
+#define TAKEN4 (sizeof(struct iphdr) + 16)
+#define TAKEN6 (sizeof(struct ipv6hdr) + 16)
+
+struct answer4 {
+	struct iphdr ip;
+	struct sl_icmp icmp;
+	__u8 taken[TAKEN4];
+};
+
+struct answer6 {
+	struct ipv6hdr ip;
+	struct sl_icmp icmp;
+	__u8 taken[TAKEN6];
+};
+
+/* Of this CPU. The headers would take too much of the stack. */
+struct icmp_desk {
+	__u64 free_ns; /* of sl_icmp_may_send() */
+	union {
+		struct answer4 answer4;
+		struct answer6 answer6;
+		struct sl_error4 error4;
+		struct {
+			struct sl_error6 error6;
+			struct sl_key6 key6;
+		};
+	};
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct icmp_desk);
+} icmp SEC(".maps");
+
+static __always_inline struct icmp_desk *icmp_desk(void)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&icmp, &key);
+}
+
+/* ---- the answer to a packet that is too large ------------------------------------------------ */
+
+/* The rest of what is quoted stays where it is. Return: 0, or an error. */
+static __always_inline int make_room(struct __sk_buff *skb, __u32 quoted, __s32 taken,
+				     __s32 headers)
+{
+	return bpf_skb_change_tail(skb, ETH_HLEN + quoted, 0) ||
+	       bpf_skb_adjust_room(skb, -taken, BPF_ADJ_ROOM_MAC, 0) ||
+	       bpf_skb_adjust_room(skb, headers + taken, BPF_ADJ_ROOM_MAC, 0);
+}
+
+/* Return: 0, or an error. */
+static __always_inline int answer_ipv4(struct __sk_buff *skb, struct answer4 *a, __u32 mtu)
+{
+	__u32 quoted = skb->len - ETH_HLEN;
+	const struct iphdr *ip = (const void *)a->taken;
+	__u32 sum;
+
+	if (quoted > SL_QUOTED4_MAX)
+		quoted = SL_QUOTED4_MAX;
+	sum = sl_sum_of(skb, ETH_HLEN, quoted, 0);
+	if (sum == SL_SUM_FAILED || bpf_skb_load_bytes(skb, ETH_HLEN, a->taken, sizeof(a->taken)) ||
+	    make_room(skb, quoted, sizeof(a->taken), sizeof(*a) - sizeof(a->taken)))
+		return 1;
+	sl_icmp_header4(&a->ip, ip->daddr, ip->saddr, sizeof(a->icmp) + quoted);
+	sl_icmp_too_big4(&a->icmp, mtu, sum);
+	return bpf_skb_store_bytes(skb, ETH_HLEN, a, sizeof(*a), BPF_F_RECOMPUTE_CSUM) != 0;
+}
+
+static __always_inline int answer_ipv6(struct __sk_buff *skb, struct answer6 *a, __u32 mtu)
+{
+	__u32 quoted = skb->len - ETH_HLEN;
+	const struct ipv6hdr *ip = (const void *)a->taken;
+	__u32 sum;
+
+	if (quoted > SL_QUOTED6_MAX)
+		quoted = SL_QUOTED6_MAX;
+	sum = sl_sum_of(skb, ETH_HLEN, quoted, 0);
+	if (sum == SL_SUM_FAILED || bpf_skb_load_bytes(skb, ETH_HLEN, a->taken, sizeof(a->taken)) ||
+	    make_room(skb, quoted, sizeof(a->taken), sizeof(*a) - sizeof(a->taken)))
+		return 1;
+	sl_icmp_header6(&a->ip, (const __u8 *)&ip->daddr, (const __u8 *)&ip->saddr,
+			sizeof(a->icmp) + quoted);
+	sl_icmp_too_big6(&a->icmp, mtu, sum + sl_icmp_pseudo6(&a->ip, sizeof(a->icmp) + quoted));
+	return bpf_skb_store_bytes(skb, ETH_HLEN, a, sizeof(*a), BPF_F_RECOMPUTE_CSUM) != 0;
+}
+
+/* Of this host. Its frames have no addresses. */
+#define LO 1 /* in every network namespace */
+
+static __always_inline int leave_to_sender(struct __sk_buff *skb)
+{
+	const __u8 no_macs[2 * ETH_ALEN] = {0};
+
+	sl_count(SL_STAT_ICMP_SENT);
+	if (skb->ifindex != LO)
+		return bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
+	if (bpf_skb_store_bytes(skb, 0, no_macs, sizeof(no_macs), 0))
+		return DROP;
+	return bpf_redirect(LO, BPF_F_INGRESS);
+}
+
+/*
+ * To the sender, from the address that it talks to, and out by where its packet has come in. IPv4
+ * without DF is answered as well, and not fragmented as RFC 1812 s4.2.2.7 wants it: hardly any TCP
+ * asks for that, and what the hook has cut could not come back through it.
+ *
+ * Global: few packets come here. Return: the verdict.
+ */
+__noinline int sl_answer_too_big(struct __sk_buff *skb, __u32 is_ipv6, __u32 mtu)
+{
+	struct icmp_desk *desk = icmp_desk();
+
+	if (!desk || mtu == 0 || !sl_icmp_may_send(&desk->free_ns, bpf_ktime_get_ns()))
+		return DROP;
+	if (is_ipv6 ? answer_ipv6(skb, &desk->answer6, mtu) : answer_ipv4(skb, &desk->answer4, mtu))
+		return DROP;
+	return leave_to_sender(skb);
+}
+
+/* ---- an error that comes in ------------------------------------------------------------------ */
+
+/* In LEARN it is for our own socket; in HOLD nobody knows yet. */
+static __always_inline int is_for_us(const struct sl_flow *back)
+{
+	__u32 state = SL_READ(back->state);
+
+	return state != SL_ACTIVE && state != SL_CLOSED;
+}
+
+static __always_inline int error_leave(struct __sk_buff *skb, struct sl_packet *p,
+				       struct sl_flow *back, struct way *way, const void *error,
+				       __u32 size)
+{
+	int why = sl_choose_way(skb, p, back, back->last_ns, way);
+
+	if (why)
+		goto drop;
+	why = SL_STAT_DROP_MEMORY;
+	if (bpf_skb_change_tail(skb, ETH_HLEN + size, 0) ||
+	    bpf_skb_store_bytes(skb, 0, way->dmac, sizeof(way->dmac), 0) ||
+	    bpf_skb_store_bytes(skb, ETH_ALEN, way->smac, sizeof(way->smac), 0) ||
+	    bpf_skb_store_bytes(skb, ETH_HLEN, error, size, BPF_F_RECOMPUTE_CSUM))
+		goto drop;
+	sl_count(SL_STAT_ICMP_PASSED);
+	return sl_leave(skb, p, way);
+drop:
+	sl_count(why);
+	return DROP;
+}
+
+/*
+ * Global: few packets come here, and verified once. What is not believed is the stack's, which has
+ * no socket that it could mean. Return: the verdict.
+ */
+__noinline int sl_pass_error4(struct __sk_buff *skb, struct sl_packet *p, struct way *way)
+{
+	struct sl_flow *back, *sent;
+	struct icmp_desk *desk = icmp_desk();
+	struct sl_error4 *e;
+	__u32 length;
+
+	if (!p || !way || !desk)
+		return PASS;
+	e = &desk->error4;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, e, sizeof(*e)) || !sl_error4_is_plain(e))
+		return PASS;
+	length = SL_SWAP16(e->ip.tot_len) - sizeof(e->ip);
+	if (length < sizeof(*e) - sizeof(e->ip) || length > skb->len - ETH_HLEN - sizeof(e->ip))
+		return PASS;
+	back = sl_flow_find4(e->quoted.daddr, e->quoted.saddr, e->tcp.dport, e->tcp.sport);
+	if (!back || is_for_us(back))
+		return PASS;
+	sent = sl_flow_other(back, 0);
+	if (!sent || !sl_is_under_way(sent, back, e->tcp.seq) ||
+	    !sl_is_sum_right(skb, ETH_HLEN + sizeof(e->ip), length, 0) || !sl_icmp_take4(&e->icmp))
+		return PASS;
+	p->l4 = sl_plain_l4(p);
+	sl_error4_translate(e, sent, back);
+	return error_leave(skb, p, back, way, e, sizeof(*e));
+}
+
+__noinline int sl_pass_error6(struct __sk_buff *skb, struct sl_packet *p, struct way *way)
+{
+	struct sl_flow *back, *sent;
+	struct icmp_desk *desk = icmp_desk();
+	struct sl_error6 *e;
+	struct sl_key6 *key;
+	__u32 length;
+
+	if (!p || !way || !desk)
+		return PASS;
+	e = &desk->error6;
+	key = &desk->key6;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, e, sizeof(*e)) || !sl_error6_is_plain(e))
+		return PASS;
+	length = SL_SWAP16(e->ip.payload_len);
+	if (length < sizeof(*e) - sizeof(e->ip) || length > skb->len - ETH_HLEN - sizeof(e->ip))
+		return PASS;
+	__builtin_memcpy(key->saddr, &e->quoted.daddr, sizeof(key->saddr));
+	__builtin_memcpy(key->daddr, &e->quoted.saddr, sizeof(key->daddr));
+	key->sport = e->tcp.dport;
+	key->dport = e->tcp.sport;
+	back = sl_flow_find(key, 1);
+	if (!back || is_for_us(back))
+		return PASS;
+	sent = sl_flow_other(back, 1);
+	if (!sent || !sl_is_under_way(sent, back, e->tcp.seq) ||
+	    !sl_is_sum_right(skb, ETH_HLEN + sizeof(e->ip), length,
+			     sl_sum_fold(sl_icmp_pseudo6(&e->ip, length))) ||
+	    !sl_icmp_take6(&e->icmp))
+		return PASS;
+	p->is_ipv6 = 1;
+	p->l4 = sl_plain_l4(p);
+	sl_error6_translate(e, sent, back);
+	return error_leave(skb, p, back, way, e, sizeof(*e));
+}
