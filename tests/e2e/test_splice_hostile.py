@@ -5,14 +5,13 @@ the client and of the endpoint, with the right addresses.
 """
 
 import json
-import re
 import signal
 import socket
 
 import pytest
 
 from lib import env, ws_raw
-from lib.splice_network import CLIENTS, MASKED, result_of
+from lib.splice_network import CLIENTS, MASKED, STATS, read_stats, result_of
 from lib.wire import (
     ACK,
     AUTHENTICATION,
@@ -26,18 +25,9 @@ from lib.wire import (
     Wire,
 )
 
-STATS = re.findall(r'X\(SL_STAT_\w+, "(\w+)"',
-                   (env.ROOT / "include/sluice/splice_stats.h").read_text())
 MESSAGE = b"as it was sent"
 FAR = 1 << 30  # further than any window
 OPTION_NOPS = (TCP, b"\x01" * 8)
-
-
-def read_stats(network):
-    rows = json.loads(network.box.run("bpftool", "-j", "map", "dump", "pinned",
-                                      "/sys/fs/bpf/sluice/stats").stdout)
-    return {STATS[row["formatted"]["key"]]: sum(cpu["value"] for cpu in row["formatted"]["values"])
-            for row in rows}
 
 
 class Live:

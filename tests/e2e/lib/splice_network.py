@@ -6,11 +6,12 @@ endpoint (b) have a network namespace each; the fixture splice_network makes suc
 
 import json
 import os
+import re
 import signal
 import struct
 import sys
 
-from lib import env
+from lib import env, routers
 from lib.metrics import Metrics
 
 BENCH = env.BUILD / "sluice-bench"
@@ -20,6 +21,10 @@ CLIENTS = {4: "10.1.0.1:8080", 6: "[fd01::1]:8080"}
 
 # Bytes of a stream that are not payload: the header of a message of 64, and the Close frame.
 MASKED, PLAIN, MASKED_CLOSE, PLAIN_CLOSE = 6, 2, 8, 4
+
+# What the hook counts, in the order of enum sl_stat.
+STATS = re.findall(r'X\(SL_STAT_\w+, "(\w+)"',
+                   (env.ROOT / "include/sluice/splice_stats.h").read_text())
 
 # What the daemon logs if bytes got lost in a socket that it has given up.
 LATE = "came to a socket after the kernel had taken over"
@@ -51,7 +56,7 @@ class Network:
 
     def begin(self, *, route="", kernel="", more="", hooks=("gc", "gb"),
               flows=4096, endpoint=None, far_addresses=(1, 1), sysctls=(), server=(),
-              nofile=None, load=(), group=0, starter=(), options=()):
+              nofile=None, load=(), group=0, starter=(), options=(), routed=False):
         """
         @endpoint: an address of the gateway's own host to run it on
         @far_addresses: how many the client and the endpoint have
@@ -60,9 +65,11 @@ class Network:
         @server: options of the endpoint; None for no endpoint but one of the test's own
         @nofile: the daemon's limit of descriptors
         @group: that may use the pins
+        @routed: two routers before either far end (lib/routers.py), which has one address
         @starter, @options: words before the daemon's name, and behind
         """
         self.starter, self.options = starter, options
+        self.routed = routed
         self._wire(far_addresses)
         for where, name, value in sysctls:
             self.sysctl(where, name, value)
@@ -87,9 +94,12 @@ route r {{ proxy = c  {route} }}
 """)
         self.start_daemon(nofile)
 
+    def far_address(self, net, i=0):
+        return far_address(self.version, net + (routers.FAR if self.routed else 0), i)
+
     def _endpoints(self, n):
         text = "%s:9000" if self.version == 4 else "[%s]:9000"
-        return [text % far_address(self.version, 2, i) for i in range(n)]
+        return [text % self.far_address(2, i) for i in range(n)]
 
     def _start_server(self, is_far, addresses, options):
         where = ("ip", "netns", "exec", "b") if is_far else ()
@@ -129,6 +139,9 @@ route r {{ proxy = c  {route} }}
     def _wire(self, far_addresses):
         ip = [("c", "gc", "c0", 1), ("b", "gb", "b0", 2)]
         for (name, ours, theirs, net), n in zip(ip, far_addresses):
+            if self.routed:
+                routers.wire(self.box, name, ours, theirs, net)
+                continue
             self.box.run("ip", "netns", "add", name)
             self.box.run("ip", "link", "add", ours, "type", "veth", "peer", "name", theirs,
                          "netns", name)
@@ -248,6 +261,13 @@ route r {{ proxy = c  {route} }}
 
     def splice_offload(self):
         return self.offload()["splice"]
+
+
+def read_stats(network):
+    rows = json.loads(network.box.run("bpftool", "-j", "map", "dump", "pinned",
+                                      "/sys/fs/bpf/sluice/stats").stdout)
+    return {STATS[row["formatted"]["key"]]: sum(cpu["value"] for cpu in row["formatted"]["values"])
+            for row in rows}
 
 
 def result_of(client, patience_s=6 * env.PATIENCE_S):
