@@ -194,6 +194,13 @@ static __always_inline int sl_choose_way(struct xdp_md *ctx, const struct sl_pac
 	return 0; /* it was found before: can_finish() */
 }
 
+/* A packet that does not fit is sl_splice's, which answers it: can_finish(). */
+static __always_inline int sl_too_large(struct xdp_md *ctx, const struct sl_packet *p,
+					const struct way *way)
+{
+	return DROP;
+}
+
 /* Room for the tag that it leaves with. Return: 0, or an error. */
 static __always_inline long make_link_header(struct xdp_md *ctx, const struct sl_packet *p,
 					     const struct way *way)
