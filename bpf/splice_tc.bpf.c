@@ -200,7 +200,7 @@ static __always_inline int sl_leave(struct __sk_buff *skb, const struct sl_packe
 static __always_inline int sl_too_large(struct __sk_buff *skb, const struct sl_packet *p,
 					const struct way *way)
 {
-	return sl_answer_too_big(skb, p->is_ipv6, way->mtu);
+	return answer_too_big(skb, p->is_ipv6, way->mtu);
 }
 
 /* An error may be about a packet of a flow. */
@@ -212,10 +212,10 @@ static __always_inline int pass_other(struct __sk_buff *skb, struct sl_packet *p
 
 	if (skb->protocol == SL_SWAP16(ETH_P_IP) && (const void *)(ip4 + 1) <= end &&
 	    ip4->protocol == IPPROTO_ICMP)
-		return sl_pass_error4(skb, p, way);
+		return pass_error(skb, p, way, 0);
 	if (skb->protocol == SL_SWAP16(ETH_P_IPV6) && (const void *)(ip6 + 1) <= end &&
 	    ip6->nexthdr == IPPROTO_ICMPV6)
-		return sl_pass_error6(skb, p, way);
+		return pass_error(skb, p, way, 1);
 	return PASS;
 }
 
