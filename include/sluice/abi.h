@@ -79,6 +79,8 @@ struct sl_hooked {
 	__u32 netns; /* inode of its network namespace */
 	__u16 kind;  /* enum sl_hook_kind */
 	__u16 is_l2; /* 1 = frames begin with an Ethernet header; nothing is spliced over others */
+	__u32 id;    /* of the tcx link; handle of the filter */
+	__u32 priority; /* of the filter */
 };
 
 enum sl_hook_kind {

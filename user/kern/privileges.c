@@ -215,6 +215,7 @@ static bool is_allowed(unsigned int command)
 	case BPF_OBJ_GET:
 	case BPF_OBJ_GET_INFO_BY_FD:
 	case BPF_PROG_TEST_RUN:
+	case BPF_PROG_QUERY:
 		return true;
 	default:
 		return false;

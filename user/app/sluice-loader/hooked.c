@@ -36,7 +36,12 @@ static int remove_stale(int fd, const struct hook *hooks, size_t n)
 
 static int add(int fd, const struct hook *hook)
 {
-	struct sl_hooked value = {.netns = (uint32_t)hook->netns, .kind = abi_kinds[hook->kind]};
+	struct sl_hooked value = {
+	    .netns = (uint32_t)hook->netns,
+	    .kind = abi_kinds[hook->kind],
+	    .id = hook->kind == HOOK_TCX ? hook->link_id : hook->filter.handle,
+	    .priority = hook->filter.priority,
+	};
 	struct interface interface;
 
 	if (interface_by_index(hook->ifindex, &interface) < 0)

@@ -253,6 +253,8 @@ static void read_clsact(const char *dir, struct hook *hook)
 	char path[PIN_PATH_MAX];
 
 	hook->owns_qdisc = pin_dir_exists(qdisc_mark_path(dir, hook, path));
+	hook->filter.handle = filter_handle(dir);
+	hook->filter.priority = FILTER_PRIORITY;
 	if (hook->is_here)
 		hook->is_gone =
 		    query_filter(filter_handle(dir), hook->ifindex, &hook->program_id) < 0;

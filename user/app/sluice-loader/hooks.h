@@ -28,7 +28,10 @@ struct hook {
 	bool is_here;     /* that is the namespace that we are in */
 	bool is_gone;     /* the interface, or what we had attached, no longer exists */
 	bool owns_qdisc;
-	uint32_t link_id;    /* tcx */
+	uint32_t link_id; /* tcx */
+	struct {
+		uint32_t handle, priority;
+	} filter;            /* clsact */
 	uint32_t program_id; /* 0 = unknown, as for filters of another namespace */
 };
 
