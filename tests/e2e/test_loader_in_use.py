@@ -121,8 +121,10 @@ class FakeDaemon:
         self.asked.append((request["cmd"], request["args"]))
         data = {}
         if request["cmd"] == "show.offload":
-            data = [{"path": "relay", "available": True},
-                    {"path": "splice", "available": self._pins is not None, "pins": self._pins}]
+            splice = {"pins": PINS}
+            if self._pins:
+                splice = {"pins": self._pins, "abi": 2}
+            data = [{"path": "relay"}, {"path": "splice", "splice": splice}]
         elif request["cmd"] == "splice.demote":
             if self._refusal:
                 return {"ok": False, "error": {"code": "busy", "detail": self._refusal}}

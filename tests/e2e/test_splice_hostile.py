@@ -11,6 +11,7 @@ import socket
 import pytest
 
 from lib import env, ws_raw
+from lib.pins import remove_by_force
 from lib.splice_network import CLIENTS, MASKED, STATS, read_stats, result_of
 from lib.wire import (
     ACK,
@@ -245,33 +246,21 @@ def test_what_the_map_does_not_hold_stays_on_the_relay(splice_network):
     assert len(network.lines(100)) == 100
 
 
-def remove_hook(network, interface):
-    """By force, past the loader: the daemon and its maps are told nothing."""
-    index = json.loads(network.box.run("ip", "-j", "link", "show", interface).stdout)[0]["ifindex"]
-    links = network.box.run("find", "/sys/fs/bpf/sluice", "-type", "f", "-name", f"tcx_*_{index}")
-    if links.stdout:
-        network.box.run("rm", *links.stdout.split())
-    else:
-        network.box.run("tc", "filter", "delete", "dev", interface, "ingress")
-
-
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_hook_that_is_removed_by_force(splice_network, make_live, version):
     """
-    Both ends learn it from our kernel, as soon as they send; the daemon, from the silence. Who
-    comes then is served by the relay.
+    Both ends learn it from our kernel, as soon as they send. Who comes then is served by the relay.
     """
     network = splice_network(version, route="tunnel_timeout = 2s")
     live = make_live(network)
-    remove_hook(network, "gc")
+    remove_by_force(network.box, "gc")
     while live.echo():  # a link goes a little later than its pin
         pass
     row = network.lines(1)[0]
     assert (row["path"], row["reason"]) == ("splice", "tunnel_timeout")
     assert row["bytes_in"] == live.n_messages * (len(MESSAGE) + MASKED)
-    # Of those that talk, some are busy whenever one looks; the quiet ones are told apart.
     quiet = network.client("-c", "8", "-m", "idle", "-d", "60")
-    env.until(lambda: network.paths() == [("relay", "asymmetric")] * 8, "eight on the relay")
+    env.until(lambda: network.paths() == [("relay", "no_hook")] * 8, "eight on the relay")
     quiet.stop(signal.SIGINT)
     client = network.client("-c", "8", "-d", "2", "-s", "64-3000", "--verify")
     assert result_of(client)["opened"] == 8

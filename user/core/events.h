@@ -39,7 +39,9 @@ struct ev_loop;
 	X(EVENT_BREAKER_CLOSED, "breaker_closed", NOTICE)         \
 	X(EVENT_DRAIN_STARTED, "drain_started", NOTICE)           \
 	X(EVENT_DRAIN_FINISHED, "drain_finished", NOTICE)         \
-	X(EVENT_DRAIN_CANCELLED, "drain_cancelled", NOTICE)
+	X(EVENT_DRAIN_CANCELLED, "drain_cancelled", NOTICE)       \
+	X(EVENT_HOOK_LOST, "hook_lost", WARNING)                  \
+	X(EVENT_PINS_LOST, "pins_lost", WARNING)
 
 enum event_type {
 #define X(symbol, name, severity) symbol,

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 static int fail(struct bpf_pins_error *why, int error, enum sluice_reason reason, const char *what)
 {
@@ -159,6 +160,33 @@ void splice_abandon(struct splice *splice, int error)
 {
 	splice_close(splice);
 	set_reason(splice, SLUICE_REASON_KERNEL, strerror(-error));
+}
+
+static bool is_same_place(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	/* What cannot be looked at, whatever the reason, is taken to be there. */
+	if (fstat(fd, &ours) < 0)
+		return true;
+	if (stat(path, &there) < 0)
+		return errno != ENOENT;
+	return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+bool splice_lose_pins(struct splice *splice, const char *dir)
+{
+	char why[sizeof(splice->why)];
+
+	if (splice->has_lost_pins || is_same_place(splice->lock_fd, dir))
+		return false;
+	splice->has_lost_pins = true;
+	snprintf(why, sizeof(why),
+		 "%.120s: unloaded since, or loaded anew; a restart of this daemon takes up what "
+		 "is loaded then",
+		 dir);
+	set_reason(splice, SLUICE_REASON_NOT_LOADED, why);
+	return true;
 }
 
 void splice_close(struct splice *splice)

@@ -21,11 +21,13 @@ struct splice {
 	/* With kernel.splice = off nothing is spliced that was not before; that is looked after. */
 	bool takes_new;
 	_Atomic int reason; /* enum sluice_reason: why nothing more is spliced; NONE = it is */
+	_Atomic unsigned int n_hooks_lost; /* any: connections may be spliced over such */
 
 	/* The main thread's. */
 	bool is_open;
-	bool is_contended; /* it is not, because another daemon is at work */
-	char why[256];     /* reason, for people */
+	bool has_lost_pins; /* it works with maps that are no longer pinned */
+	bool is_contended;  /* it is not, because another daemon is at work */
+	char why[256];      /* reason, for people */
 
 	/* If it is open. */
 	struct bpf_pins pins;
@@ -44,6 +46,13 @@ void splice_retry(const struct config *config, struct splice *splice);
 /** splice_abandon() - of one that is open, but that no worker has seen: close it, because of @error
  */
 void splice_abandon(struct splice *splice, int error);
+/**
+ * splice_lose_pins() - of one that is open: has another set, or none, taken the place of its pins?
+ * @dir: where they were
+ *
+ * Then nothing more is spliced, and @splice tells why. Return: whether that is news
+ */
+bool splice_lose_pins(struct splice *splice, const char *dir);
 /** splice_close() - the workers have ended, or have not seen it open */
 void splice_close(struct splice *splice);
 

@@ -92,6 +92,22 @@ void spliced_add_traffic(const struct connection *c, struct connection_traffic *
 	traffic->idle_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
 }
 
+/* A leg whose hook is gone is reset as soon as its peer sends; until then it looks as ever. */
+static void note_hooks(struct connection *c, const struct sl_flow flows[2])
+{
+	const struct promoter *promoter = c->promotion->promoter;
+	enum sluice_reason reason = SLUICE_REASON_NONE;
+
+	if (!atomic_load_explicit(&promoter->splice->n_hooks_lost, memory_order_relaxed))
+		return;
+	if (!promoter_is_hooked(promoter, flows[0].oif) ||
+	    !promoter_is_hooked(promoter, flows[1].oif))
+		reason = SLUICE_REASON_NO_HOOK;
+	if (c->reason != reason &&
+	    (c->reason == SLUICE_REASON_NONE || c->reason == SLUICE_REASON_NO_HOOK))
+		connection_set_path(c, SLUICE_PATH_SPLICE, reason);
+}
+
 void spliced_check(struct connection *c)
 {
 	struct sl_flow flows[2];
@@ -104,6 +120,7 @@ void spliced_check(struct connection *c)
 		connection_end(c, EGW_INTERNAL);
 		return;
 	}
+	note_hooks(c, flows);
 	end = flow_pair_end(flows, clock_monotonic_ns());
 	if (end) {
 		c->promotion->is_over = true;

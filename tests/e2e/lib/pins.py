@@ -77,3 +77,12 @@ LEARN, HOLD, ACTIVE, CLOSED = range(4)
 
 def flow(size, state, before=LEARN):
     return [state | before << 4, 0x5A if state == HOLD else 0] + [0] * (size - 2)
+
+
+def remove_by_force(box, interface):
+    """The hook of an interface, past the loader."""
+    row = hooks(box)[interface]
+    if row["hook"] == "clsact":
+        box.run("tc", "filter", "del", "dev", interface, "ingress")
+    else:  # the link goes with its pin, a little later
+        box.run("rm", f"{PINS}/hooks/tcx_{row['netns']}_{row['ifindex']}")

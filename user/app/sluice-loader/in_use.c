@@ -155,12 +155,11 @@ static int take_offload(const json_t *data, void *arg)
 	struct daemon_pins *pins = arg;
 
 	for (size_t i = 0; i < json_array_size(data); i++) {
-		const json_t *row = json_array_get(data, i);
-		const char *path = json_string_value(json_object_get(row, "path"));
-		const char *where = json_string_value(json_object_get(row, "pins"));
+		const json_t *splice = json_object_get(json_array_get(data, i), "splice");
+		const char *where = json_string_value(json_object_get(splice, "pins"));
 
-		if (!path || strcmp(path, "splice") != 0 || !where ||
-		    !json_is_true(json_object_get(row, "available")))
+		/* It has opened them if it says of which version they are. */
+		if (!where || !json_object_get(splice, "abi"))
 			continue;
 		pins->is_found = true;
 		snprintf(pins->path, sizeof(pins->path), "%s", where);

@@ -24,7 +24,7 @@ static const struct {
     {"ports", "no source port free: more source addresses for the cluster, or more endpoints"},
     {"kernel", "the kernel refused: sluice-loader check; CAP_NET_ADMIN of the daemon"},
     {"not_loaded",
-     "no programs when the daemon started: sluice-loader load and attach, then restart"},
+     "no programs when the daemon started, or others since: sluice-loader load, then restart"},
     {"draining", "on its way out"},
 };
 

@@ -342,6 +342,7 @@ static int set_up(struct gateway *g)
 	error = start_workers(g, n_workers);
 	if (error < 0)
 		return error;
+	hook_watch_begin(&g->hook_watch);
 	takeover_begin(&g->takeover);
 	if (!g->adoption)
 		return 0;
@@ -378,6 +379,7 @@ static void tear_down(struct gateway *g)
 	g->is_stopping = true;
 	finish_calls(g);
 	takeover_done(&g->takeover);
+	hook_watch_done(&g->hook_watch);
 	for (unsigned int i = 0; i < g->shared.n_workers; i++)
 		worker_free(g->workers[i]);
 	free(g->workers);
@@ -422,6 +424,7 @@ int gateway_run(struct config *config, const char *path)
 
 	list_init(&g.retired);
 	takeover_init(&g.takeover, &g);
+	hook_watch_init(&g.hook_watch, &g);
 	error = set_up(&g);
 	if (error == 0) {
 		log_ready(&g);

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "app/sluiced/drains.h"
+#include "app/sluiced/hook_watch.h"
 #include "app/sluiced/takeover.h"
 #include "base/mailbox.h"
 #include "base/std.h"
@@ -54,6 +55,7 @@ struct gateway {
 	struct splice splice;
 	struct splice_events *splice_events; /* NULL unless it is open */
 	struct adoption *adoption;           /* likewise */
+	struct hook_watch hook_watch;
 	struct takeover takeover;            /* of the pins, from another daemon */
 	struct drains drains;                /* by the operator */
 	struct drain_plan stop_plan;         /* by SIGTERM */

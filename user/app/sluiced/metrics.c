@@ -240,6 +240,13 @@ static void put_hook(FILE *out, const uint64_t counts[SL_STAT_COUNT])
 	fprintf(out, "sluice_splice_events_lost_total %" PRIu64 "\n", counts[SL_STAT_EVENT_LOST]);
 }
 
+static void put_hooks_lost(FILE *out, uint64_t n_lost)
+{
+	family(out, "sluice_hooks_lost_total", "counter",
+	       "Interfaces whose hook was removed by other means than sluice-loader.");
+	fprintf(out, "sluice_hooks_lost_total %" PRIu64 "\n", n_lost);
+}
+
 static void put_splice(FILE *out, const struct splice *splice, const struct stats *stats)
 {
 	uint64_t counts[SL_STAT_COUNT];
@@ -356,6 +363,8 @@ int metrics_write(const struct gateway *g, char **ret_text, size_t *ret_len)
 	put_handshakes(out, &stats);
 	put_traffic(out, &stats);
 	put_splice(out, &g->splice, &stats);
+	if (g->splice.is_open)
+		put_hooks_lost(out, g->hook_watch.n_lost);
 	put_clusters(out, g->routing);
 	put_health_checks(out, g->health);
 	put_workers(out, g);

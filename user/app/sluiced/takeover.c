@@ -61,6 +61,7 @@ static void hand_out(struct takeover *t)
 		t->n_given++;
 	}
 	free_promoters(t);
+	hook_watch_begin(&g->hook_watch);
 	if (adoption_begin(g->adoption, g->workers, g->shared.n_workers) < 0)
 		log_error("what is spliced already is not adopted: %s", strerror(ENOMEM));
 	log_notice("%s is this daemon's now: %s", g->started_with->kernel.pins,
