@@ -53,7 +53,7 @@ def test_options_belong_to_their_verb():
     assert complete("sluicectl", "events", "--l") == {"--last"}
 
 
-@pytest.mark.parametrize("verb", ["show connections", "close", "drain", "undrain", "events"])
+@pytest.mark.parametrize("verb", ["show connections", "close", "demote", "drain", "undrain", "events"])
 def test_every_option_is_one(verb):
     """sluicectl does not know an option that is offered only if it says so (exit 2)."""
     for option in complete("sluicectl", *verb.split(), "--") - {"--socket", "--json"}:

@@ -16,6 +16,7 @@ NAMES = {
     "sluice_refused_total",
     "sluice_closed_total",
     "sluice_handshake_seconds",
+    "sluice_demotions_total", "sluice_demotion_seconds",
     "sluice_promotions_total",
     "sluice_promotion_seconds",
     "sluice_promotion_switch_seconds_total",

@@ -251,7 +251,7 @@ static void adopt(struct part *part, const struct left_conn *left, const struct 
 	if (w->shared->adopt)
 		w->shared->adopt(c, a->base, &endpoint);
 	sign(a, &left->conn);
-	if (promotion_adopt(c, keys) < 0)
+	if (promotion_adopt(c, keys, left->conn.legs) < 0)
 		connection_end(c, EGW_INTERNAL);
 	if (connection_is_closed(c)) {
 		add(&a->n_ended);

@@ -129,7 +129,7 @@ static const struct config_key route_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_route, tunnel_timeout_ms),
 	.help = "A connection on which nothing was received from either side for this long "
-		"is closed with 1001; if it is spliced, both sides are reset.",
+		"is closed with 1001.",
     },
     {
 	.name = "max_connection_duration",

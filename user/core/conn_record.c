@@ -8,8 +8,6 @@
 
 #include <stdio.h>
 
-#define TIMESTAMP_BYTES 12u /* of a segment, when both ends use them (RFC 7323 appendix A) */
-
 static int fill_names(const struct connection *c, struct name_cache *names, struct sl_conn *conn)
 {
 	char endpoint[SL_NAME_MAX + 1];
@@ -34,16 +32,21 @@ static int fill_names(const struct connection *c, struct name_cache *names, stru
 static void fill_leg(const struct promotion_leg *leg, struct sl_leg *ret_leg)
 {
 	const struct tcp_capture *capture = &leg->capture;
-	uint32_t options = capture->options & SL_O_TIMESTAMPS ? TIMESTAMP_BYTES : 0;
 
 	*ret_leg = (struct sl_leg){
 	    .key = leg->key.key,
-	    .mss = (uint16_t)MIN(capture->send_mss + options, (uint32_t)UINT16_MAX),
+	    .mss = promotion_peer_mss(leg),
 	    .send_wscale = capture->send_wscale,
 	    .recv_wscale = capture->recv_wscale,
 	    .options = capture->options,
 	    .ifindex_low = (uint16_t)leg->ctl.oif,
 	};
+}
+
+/* A flow's counters go on where they were when the connection came back from the kernel. */
+static struct sl_traffic uncounted(uint64_t bytes, uint64_t frames, const struct promotion_leg *leg)
+{
+	return (struct sl_traffic){bytes - leg->counted.bytes, frames - leg->counted.frames};
 }
 
 static void fill_times(const struct connection *c, struct sl_conn *conn)
@@ -70,8 +73,8 @@ int conn_record_fill(const struct connection *c, struct name_cache *names, uint3
 	    .flags = legs[0].key.is_ipv6 ? SL_CONN_IPV6 : 0,
 	    .max_frame_bytes = c->route->max_frame_bytes,
 	    .max_message_bytes = c->route->max_message_bytes,
-	    .traffic = {[SL_TO_ENDPOINT] = {c->client.bytes_in, c->frames_in},
-			[SL_TO_CLIENT] = {c->client.bytes_out, c->frames_out}},
+	    .traffic = {[SL_TO_ENDPOINT] = uncounted(c->client.bytes_in, c->frames_in, &legs[0]),
+			[SL_TO_CLIENT] = uncounted(c->client.bytes_out, c->frames_out, &legs[1])},
 	    .path = SLUICE_PATH_SPLICE,
 	    .reason = SLUICE_REASON_NONE,
 	    .promotions = (uint16_t)(c->promotions + 1),

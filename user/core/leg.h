@@ -31,12 +31,16 @@ struct leg {
 	struct ws_walker walker; /* over what arrives here; valid once the connection is open */
 	uint8_t held[WS_FRAME_HEADER_MAX]; /* an incomplete header, received but not passed on */
 	uint8_t held_len;
+	uint8_t
+	    held_passed; /* of held: what the kernel had passed on before the relay got it back */
 	bool saw_eof;    /* nothing more will arrive */
 	bool is_fin_due; /* FIN as soon as out is empty */
 	bool is_fin_sent;
 	bool is_write_dead; /* sending failed: what is meant for this leg is dropped */
 	bool is_close_sent; /* a Close frame, ours or the other side's, has gone to this leg */
 	bool is_discarding; /* what arrives is no longer looked at */
+	bool is_pong_due;   /* the peer owes the answer to a Ping of ours (core/keepalive.h) */
+	bool is_unwalked;   /* nobody knows where in a frame it is: passed on without a look */
 	uint64_t bytes_in,
 	    bytes_out; /* of the WebSocket stream: received here, accepted for here */
 };
@@ -85,6 +89,12 @@ void leg_finish(struct leg *leg);
 
 /** leg_flush() - write from the queue; send a due FIN when it is empty. Return: as leg_send() */
 int leg_flush(struct leg *leg);
+
+/* Whether what has been passed on of it ends between two frames, as far as anybody can tell. */
+static inline bool leg_at_boundary(const struct leg *leg)
+{
+	return leg->is_unwalked || (ws_walker_at_boundary(&leg->walker) && leg->held_passed == 0);
+}
 
 static inline bool leg_has_output(const struct leg *leg)
 {

@@ -4,16 +4,19 @@
 #include "base/clock.h"
 #include "core/attempt.h"
 #include "core/connection.h"
+#include "core/demotion.h"
 #include "core/promoter.h"
 #include "core/promotion_entries.h"
+#include "core/relay.h"
 #include "core/spliced.h"
 #include "core/worker.h"
 #include "kern/splice_ctl.h"
 
 #include <netinet/tcp.h>
 
-#define FIRST_TRY_MS 2
-#define FAREWELL_MS  2000 /* of the client's entry, behind the end */
+#define FIRST_TRY_MS    2
+#define TIMESTAMP_BYTES 12u  /* of a segment, when both ends use them (RFC 7323 appendix A) */
+#define FAREWELL_MS     2000 /* of the client's entry, behind the end */
 
 struct leg *promotion_leg_of(struct connection *c, size_t direction)
 {
@@ -128,7 +131,7 @@ static bool is_leg_quiet(const struct leg *leg)
 
 	return leg_is_open(leg) && !leg_has_output(leg) && leg->held_len == 0 && !leg->saw_eof &&
 	       !leg->is_fin_due && !leg->is_write_dead && !leg->is_discarding &&
-	       ws_walker_at_boundary(&leg->walker) && !leg->walker.is_closed &&
+	       leg_at_boundary(leg) && !leg->walker.is_closed && !leg->is_pong_due &&
 	       tcp_backlog_read(leg->fd, &backlog) == 0 && tcp_backlog_is_empty(&backlog);
 }
 
@@ -142,11 +145,17 @@ static void fill_leg(struct promotion_leg *leg)
 	leg->ctl.options = leg->capture.options;
 }
 
+/* It is between two frames, or nobody will ever know again. */
+static uint32_t walk_flags(const struct leg *leg)
+{
+	return leg->is_unwalked ? 0 : SL_W_ON;
+}
+
 static struct attempt activate(struct promotion *p)
 {
 	struct sl_activate_args args = {
 	    .is_ipv6 = p->legs[0].key.is_ipv6,
-	    .walk_flags = {SL_W_ON, SL_W_ON}, /* both are between two frames */
+	    .walk_flags = {walk_flags(&p->c->client), walk_flags(&p->c->endpoint_leg)},
 	};
 	const struct attempt_leg legs[2] = {
 	    {&p->legs[0].capture, p->legs[0].key.is_ipv6},
@@ -298,6 +307,12 @@ static void timer_cb(struct timer *timer)
 		attempt_pace_by_time(&p->pace);
 		try_it(p);
 		break;
+	case PROMOTION_DEMOTING:
+		demotion_try(p);
+		break;
+	case PROMOTION_SUSPECT:
+		demotion_end_suspicion(p);
+		break;
 	case PROMOTION_LINGERING:
 		spliced_end_lingering(p);
 		break;
@@ -311,6 +326,18 @@ static void timer_cb(struct timer *timer)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+static bool is_paused(const struct promotion *p)
+{
+	return atomic_load_explicit(&p->c->worker->shared->is_splice_paused, memory_order_relaxed);
+}
+
+static void begin_tries(struct promotion *p)
+{
+	p->state = PROMOTION_WAITING;
+	attempt_pace_init(&p->pace);
+	timer_arm(&p->timer, FIRST_TRY_MS);
+}
+
 enum sluice_reason promotion_relayed(struct connection *c)
 {
 	struct promotion *p = c->promotion;
@@ -319,13 +346,76 @@ enum sluice_reason promotion_relayed(struct connection *c)
 		stats_add_try(c->worker->stats, (enum sluice_reason)c->splice_reason, true);
 		return (enum sluice_reason)c->splice_reason;
 	}
-	p->state = PROMOTION_WAITING;
-	attempt_pace_init(&p->pace);
-	timer_arm(&p->timer, FIRST_TRY_MS);
+	if (is_paused(p)) {
+		p->state = PROMOTION_KEPT;
+		return SLUICE_REASON_DEMOTED;
+	}
+	begin_tries(p);
 	return SLUICE_REASON_NEW;
 }
 
-int promotion_adopt(struct connection *c, const struct flow_key *const keys[2])
+void promotion_demoted(struct promotion *p, enum sluice_reason reason)
+{
+	if (reason != SLUICE_REASON_BUSY)
+		p->state = PROMOTION_REFUSED;
+	else if (is_paused(p))
+		p->state = PROMOTION_KEPT;
+	else
+		begin_tries(p);
+	connection_set_path(p->c, SLUICE_PATH_RELAY,
+			    p->state == PROMOTION_WAITING || p->state == PROMOTION_KEPT
+				? SLUICE_REASON_DEMOTED
+				: reason);
+}
+
+void promotion_keep(struct connection *c)
+{
+	struct promotion *p = c->promotion;
+
+	if (!p || p->state != PROMOTION_WAITING)
+		return;
+	timer_disarm(&p->timer);
+	p->state = PROMOTION_KEPT;
+	connection_set_path(c, SLUICE_PATH_RELAY, SLUICE_REASON_DEMOTED);
+}
+
+bool promotion_resume(struct connection *c)
+{
+	struct promotion *p = c->promotion;
+
+	if (!p)
+		return false;
+	demotion_call_off(p);
+	if (p->state != PROMOTION_KEPT)
+		return false;
+	begin_tries(p);
+	connection_set_path(c, SLUICE_PATH_RELAY, SLUICE_REASON_BUSY);
+	return true;
+}
+
+uint16_t promotion_peer_mss(const struct promotion_leg *leg)
+{
+	uint32_t options = leg->capture.options & SL_O_TIMESTAMPS ? TIMESTAMP_BYTES : 0;
+
+	return (uint16_t)MIN(leg->capture.send_mss + options, (uint32_t)UINT16_MAX);
+}
+
+/* The reverse of what conn_record.c has written. What we have told a peer to send it does not say:
+ * not more than the other one's way carries, or it would not have been spliced. */
+static void adopt_leg(struct promotion_leg *leg, const struct sl_leg *record,
+		      const struct sl_leg *other)
+{
+	uint16_t options = record->options & SL_O_TIMESTAMPS ? TIMESTAMP_BYTES : 0;
+
+	leg->capture.options = record->options;
+	leg->capture.send_mss = record->mss > options ? (uint16_t)(record->mss - options) : 0;
+	leg->capture.recv_mss = other->mss;
+	leg->capture.send_wscale = record->send_wscale;
+	leg->capture.recv_wscale = record->recv_wscale;
+}
+
+int promotion_adopt(struct connection *c, const struct flow_key *const keys[2],
+		    const struct sl_leg legs[2])
 {
 	struct promotion *p = promotion_new(c);
 
@@ -334,7 +424,9 @@ int promotion_adopt(struct connection *c, const struct flow_key *const keys[2])
 	for (size_t i = 0; i < 2; i++) {
 		p->legs[i].key = *keys[i];
 		p->legs[i].has_flow = true;
+		adopt_leg(&p->legs[i], &legs[i], &legs[!i]);
 	}
+	relay_prepare(c, WS_RSV_MASK);
 	flow_key_addresses(keys[SL_TO_CLIENT], &p->endpoint, &p->source);
 	p->has_port = p->has_record = true;
 	c->promotion = p;
@@ -357,6 +449,7 @@ void promotion_leave(struct connection *c)
 
 	timer_disarm(&p->timer);
 	promoter_remove_spliced(p->promoter, p);
+	free(p->demotion);
 	free(p);
 }
 
@@ -367,8 +460,9 @@ void promotion_end(struct connection *c)
 	if (!p)
 		return;
 	timer_disarm(&p->timer);
-	if (p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED)
+	if (promotion_is_spliced(p))
 		promoter_remove_spliced(p->promoter, p);
+	demotion_cancel(p);
 	p->c = NULL;
 	if (p->is_over) {
 		p->state = PROMOTION_RETIRED;

@@ -22,6 +22,8 @@
  *   RETIRED    the connection has been accounted for; late packets of the endpoint are still
  *              translated
  *
+ * From SPLICED a connection may come back to the relay: core/demotion.h.
+ *
  * No byte is ever in a socket alone: a try needs all that was received to be read and sent, and
  * all that was sent to be acknowledged. So whatever happens to this process costs no byte.
  */
@@ -37,6 +39,7 @@
 #include "sluice/splice_ctl.h"
 
 struct connection;
+struct demotion;
 struct leg;
 struct promoter;
 
@@ -44,8 +47,11 @@ enum promotion_state {
 	PROMOTION_LEARNING,
 	PROMOTION_WAITING,
 	PROMOTION_REFUSED, /* on the relay for good */
+	PROMOTION_KEPT,    /* on the relay until promotion_resume() */
+	PROMOTION_SUSPECT, /* back on the relay, which is to see what the kernel has refused */
 	PROMOTION_LINGERING,
 	PROMOTION_SPLICED,
+	PROMOTION_DEMOTING, /* likewise; on its way back as soon as it is at rest (demotion.h) */
 	PROMOTION_RETIRED,
 };
 
@@ -53,6 +59,7 @@ struct promotion_leg {
 	struct flow_key key; /* of what comes in on it */
 	struct sl_ctl_leg ctl;
 	struct tcp_capture capture;
+	struct sl_traffic counted; /* of its flow, that the connection's own figures contain */
 	bool has_flow;
 	bool was_reusable; /* SO_REUSEADDR of its socket */
 };
@@ -64,7 +71,8 @@ struct promotion {
 	struct list node;             /* promoter->spliced, ->ended, ->retired */
 	struct promotion_leg legs[2]; /* by enum sl_direction: whose packets */
 	struct address source, endpoint;
-	struct timer timer; /* of the next try; of lingering */
+	struct timer timer;        /* of the next try; of lingering; of what is told of SUSPECT */
+	struct demotion *demotion; /* wanted, or under way; NULL = none */
 	struct attempt_pace pace;
 	uint64_t retired_ns;
 	uint32_t tries;
@@ -93,6 +101,12 @@ struct promotion {
  */
 int promotion_prepare(struct connection *c, const struct address *source,
 		      const struct address *endpoint, struct address *ret_local, uint32_t *ret_mss);
+static inline bool promotion_is_spliced(const struct promotion *p)
+{
+	return p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED ||
+	       p->state == PROMOTION_DEMOTING;
+}
+
 /** promotion_leave_endpoint() - it is not to be this endpoint
  * @was_sent: the port may have been on the wire */
 void promotion_leave_endpoint(struct connection *c, bool was_sent);
@@ -110,14 +124,26 @@ void promotion_on_relayed(struct connection *c, struct leg *to);
 void promotion_spend(struct promotion *p, uint64_t begin_ns);
 /** promotion_end() - the connection is over, its sockets are closed. c->promotion is NULL then */
 void promotion_end(struct connection *c);
+/** promotion_demoted() - it is on the relay again. @reason: why it stays there; BUSY: it tries
+ * again to leave it */
+void promotion_demoted(struct promotion *p, enum sluice_reason reason);
+/** promotion_keep() - on the relay: let it not leave that. Nothing happens to one that is spliced
+ */
+void promotion_keep(struct connection *c);
+/** promotion_resume() - it may leave the relay again. Return: whether it was kept from that */
+bool promotion_resume(struct connection *c);
+/** promotion_peer_mss() - of the peer's SYN, as far as the way carries it: options included */
+uint16_t promotion_peer_mss(const struct promotion_leg *leg);
 /**
  * promotion_adopt() - make @c, without sockets, SPLICED by the entries that are there under @keys,
  * and look whether they have ended
  * @keys: by enum sl_direction
+ * @legs: likewise, of its record
  *
  * Its port has been marked as used, and its record is in conns. Return: 0 or -ENOMEM.
  */
-int promotion_adopt(struct connection *c, const struct flow_key *const keys[2]);
+int promotion_adopt(struct connection *c, const struct flow_key *const keys[2],
+		    const struct sl_leg legs[2]);
 /** promotion_take_leave() - of a RETIRED one whose line is in the access log: its record goes, and
  *  what nobody needs of its entries */
 void promotion_take_leave(struct promotion *p);

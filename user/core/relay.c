@@ -24,14 +24,16 @@ static enum stats_direction direction_of(const struct leg *source)
 static void count_frames(struct connection *c, struct leg *source,
 			 const uint64_t before[WS_KIND_COUNT])
 {
-	uint64_t frames = ws_walker_frame_count(&source->walker);
+	uint64_t n = 0;
 
 	stats_add_frames(c->worker->stats, c->path, direction_of(source), before,
 			 source->walker.frames);
+	for (size_t kind = 0; kind < WS_KIND_COUNT; kind++)
+		n += source->walker.frames[kind] - before[kind];
 	if (is_client(source))
-		c->frames_in = frames;
+		c->frames_in += n;
 	else
-		c->frames_out = frames;
+		c->frames_out += n;
 	if (c->close_code == 0)
 		c->close_code = source->walker.close_code;
 }
@@ -133,6 +135,32 @@ static void forward(struct connection *c, struct leg *from, const void *data, si
 		leg_stop_reading(from);
 }
 
+/* An incomplete header, until the rest of it comes. */
+static void hold(struct leg *from, const uint8_t *header, size_t len)
+{
+	assert(len < sizeof(from->held));
+	from->held_len = (uint8_t)len;
+	memcpy(from->held, header, len);
+}
+
+static void discard(struct leg *from)
+{
+	from->is_discarding = true;
+	from->held_len = 0;
+}
+
+/* The walker has let @pass bytes pass, of which the kernel may have sent the first ones on. If any
+ * does, the whole header does that they are the beginning of. */
+static void forward_passed(struct connection *c, struct leg *from, const uint8_t *data, size_t pass)
+{
+	size_t skip = from->held_passed;
+
+	if (pass == 0)
+		return;
+	from->held_passed = 0;
+	forward(c, from, data + skip, pass - skip);
+}
+
 /*
  * Passes on as much of @data as its frame headers allow; a trailing incomplete header is held back
  * until the rest of it comes. @data starts with what was held.
@@ -144,18 +172,18 @@ static void walk_and_forward(struct connection *c, struct leg *from, const uint8
 	size_t pass;
 	int error;
 
+	if (unlikely(from->is_unwalked)) {
+		forward(c, from, data, len);
+		return;
+	}
 	memcpy(before, from->walker.frames, sizeof(before));
 	pass = ws_walker_feed(&from->walker, data, len, &error);
 	count_frames(c, from, before);
-	if (likely(error == 0)) {
-		assert(len - pass < sizeof(from->held));
-		from->held_len = (uint8_t)(len - pass);
-		memcpy(from->held, data + pass, len - pass);
-	} else {
-		from->is_discarding = true;
-		from->held_len = 0;
-	}
-	forward(c, from, data, pass);
+	if (likely(error == 0))
+		hold(from, data + pass, len - pass);
+	else
+		discard(from);
+	forward_passed(c, from, data, pass);
 	if (connection_is_closed(c))
 		return;
 	if (unlikely(from->walker.is_closed))
@@ -180,7 +208,7 @@ static void on_eof(struct connection *c, struct leg *from)
 		size_t held_len = from->held_len;
 
 		from->held_len = 0;
-		forward(c, from, from->held, held_len);
+		forward_passed(c, from, from->held, held_len);
 		if (connection_is_closed(c))
 			return;
 	}
@@ -284,8 +312,8 @@ static void send_close(struct connection *c, struct leg *to)
 		to->is_close_sent = true;
 		return;
 	}
-	if (!ws_walker_at_boundary(&from->walker)) {
-		if (from->saw_eof) { /* it never will */
+	if (!leg_at_boundary(from)) {
+		if (from->saw_eof || from->is_discarding) { /* it never will */
 			to->is_close_sent = true;
 			leg_finish(to);
 		}
@@ -314,6 +342,18 @@ static void end_closing_if_done(struct connection *c)
 		connection_end(c, c->error);
 }
 
+/* Of @data, the rest of the frame that is passing, with what is missing of its header. */
+static size_t rest_of_frame(const struct leg *from, const uint8_t *data, size_t len)
+{
+	struct ws_frame_header header;
+	ssize_t n;
+
+	if (likely(from->held_passed == 0))
+		return MIN(len, from->walker.frame_left);
+	n = ws_frame_header_decode(data, len, from->walker.allowed_rsv, &header);
+	return n > 0 ? MIN(len, (size_t)n + header.payload_len) : len;
+}
+
 /* In closing, @data only matters for two things: the rest of the frame that the other side is in
  * the middle of, and the Close that answers ours. */
 static void walk_closing(struct connection *c, struct leg *from, const uint8_t *data, size_t len)
@@ -325,9 +365,8 @@ static void walk_closing(struct connection *c, struct leg *from, const uint8_t *
 
 	memcpy(before, from->walker.frames, sizeof(before));
 	if (!to->is_close_sent) {
-		pass =
-		    ws_walker_feed(&from->walker, data, MIN(len, from->walker.frame_left), &error);
-		forward(c, from, data, pass);
+		pass = ws_walker_feed(&from->walker, data, rest_of_frame(from, data, len), &error);
+		forward_passed(c, from, data, pass);
 		if (connection_is_closed(c))
 			return;
 		send_close(c, to);
@@ -336,13 +375,12 @@ static void walk_closing(struct connection *c, struct leg *from, const uint8_t *
 	}
 	pass = ws_walker_feed(&from->walker, data, len, &error);
 	count_frames(c, from, before);
-	from->held_len = 0;
-	if (error < 0) {
-		from->is_discarding = true;
-	} else {
-		from->held_len = (uint8_t)(len - pass);
-		memcpy(from->held, data + pass, len - pass);
-	}
+	if (error < 0)
+		discard(from);
+	else
+		hold(from, data + pass, len - pass);
+	/* A header that has passed in part, and is wrong, has no end. */
+	send_close(c, to);
 	finish_if_answered(from);
 }
 
@@ -411,6 +449,9 @@ static void begin_close(struct connection *c, int error, uint16_t code, struct s
 	if (c->close_code == 0)
 		c->close_code = code;
 	timer_arm(&c->timer, c->config->limits.close_timeout_ms);
+	/* Where frames cannot be told apart, so cannot the answer to ours. */
+	c->client.is_discarding |= c->client.is_unwalked;
+	c->endpoint_leg.is_discarding |= c->endpoint_leg.is_unwalked;
 	send_close(c, &c->client);
 	send_close(c, &c->endpoint_leg);
 	/* One that had already ended, and was kept for the other, is over now. */
@@ -424,10 +465,24 @@ static const struct connection_ops relay_ops = {
     .close = begin_close,
 };
 
+/* ---- back from the kernel -------------------------------------------------------------------- */
+
+void relay_resume(struct connection *c, uint64_t idle_ms)
+{
+	uint64_t limit_ms = c->route->tunnel_timeout_ms;
+
+	connection_set_stage(c, &relay_ops, NULL, NULL);
+	c->active_at = ev_now(c->worker->loop) - (ev_tstamp)idle_ms / 1000;
+	timer_disarm(&c->timer);
+	if (limit_ms)
+		timer_arm(&c->timer, limit_ms > idle_ms ? limit_ms - idle_ms : 1);
+	leg_start_reading(&c->client);
+	leg_start_reading(&c->endpoint_leg);
+}
+
 /* ---- start --------------------------------------------------------------------------------- */
 
-void relay_begin(struct connection *c, uint8_t allowed_rsv, struct slice from_client,
-		 struct slice from_endpoint)
+void relay_prepare(struct connection *c, uint8_t allowed_rsv)
 {
 	struct ws_message_limits limits = {
 	    .max_frame = c->route->max_frame_bytes,
@@ -436,6 +491,12 @@ void relay_begin(struct connection *c, uint8_t allowed_rsv, struct slice from_cl
 
 	ws_walker_init(&c->client.walker, true, &limits, allowed_rsv);
 	ws_walker_init(&c->endpoint_leg.walker, false, &limits, allowed_rsv);
+}
+
+void relay_begin(struct connection *c, uint8_t allowed_rsv, struct slice from_client,
+		 struct slice from_endpoint)
+{
+	relay_prepare(c, allowed_rsv);
 	connection_set_stage(c, &relay_ops, NULL, NULL);
 	connection_open(c, SLUICE_PATH_RELAY, promotion_relayed(c));
 	timer_disarm(&c->timer);

@@ -25,3 +25,12 @@ struct connection;
  */
 void relay_begin(struct connection *c, uint8_t allowed_rsv, struct slice from_client,
 		 struct slice from_endpoint);
+/** relay_prepare() - of one that is adopted, before it may come back: its walkers, that know where
+ *  they stand when relay_resume() comes */
+void relay_prepare(struct connection *c, uint8_t allowed_rsv);
+/**
+ * relay_resume() - of an open one: go on where the kernel has stopped. Both legs have sockets
+ * again, and their walkers stand where the kernel's did
+ * @idle_ms: since its latest packet
+ */
+void relay_resume(struct connection *c, uint64_t idle_ms);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "core/connection.h"
 #include "core/connection_info.h"
+#include "core/demotion.h"
 #include "core/flow_pair.h"
 #include "core/promoter.h"
 #include "core/promotion.h"
@@ -20,7 +21,7 @@ bool spliced_is(const struct connection *c)
 {
 	const struct promotion *p = c->promotion;
 
-	return p && (p->state == PROMOTION_LINGERING || p->state == PROMOTION_SPLICED);
+	return p && promotion_is_spliced(p);
 }
 
 /* Once the kernel has seen the end, no byte comes behind what was counted. Any other end is our
@@ -54,41 +55,61 @@ void spliced_reset_peers(const struct promotion *p)
 	}
 }
 
-void spliced_settle(struct connection *c)
+/* What a flow has counted since that was last asked. */
+static struct sl_traffic news_of(const struct promotion_leg *leg, const struct sl_flow *flow)
+{
+	return (struct sl_traffic){
+	    .bytes = flow->payload_bytes - leg->counted.bytes,
+	    .frames = flow_pair_frames(flow) - leg->counted.frames,
+	};
+}
+
+void spliced_count(struct connection *c, const struct sl_flow flows[2])
 {
 	struct stats *stats = c->worker->stats;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct promotion_leg *leg = &c->promotion->legs[i];
+		struct sl_traffic news = news_of(leg, &flows[i]);
+		struct leg *from = promotion_leg_of(c, i);
+
+		from->bytes_in += news.bytes;
+		connection_other_leg(c, from)->bytes_out += news.bytes;
+		stat_add(&stats->bytes[SLUICE_PATH_SPLICE]
+				      [i == SL_TO_ENDPOINT ? STATS_IN : STATS_OUT],
+			 news.bytes);
+		*(i == SL_TO_ENDPOINT ? &c->frames_in : &c->frames_out) += news.frames;
+		leg->counted.bytes += news.bytes;
+		leg->counted.frames += news.frames;
+	}
+}
+
+void spliced_settle(struct connection *c)
+{
 	struct sl_flow flows[2];
 
 	if (!spliced_is(c) || !read_last(c->promotion, flows))
 		return;
 	if (!c->promotion->is_over)
 		keep_last(c->promotion, flows);
-	for (size_t i = 0; i < 2; i++) {
-		struct leg *from = promotion_leg_of(c, i);
-		uint64_t n = flows[i].payload_bytes;
-
-		from->bytes_in += n;
-		connection_other_leg(c, from)->bytes_out += n;
-		stat_add(&stats->bytes[SLUICE_PATH_SPLICE]
-				      [i == SL_TO_ENDPOINT ? STATS_IN : STATS_OUT],
-			 n);
-	}
-	c->frames_in += flow_pair_frames(&flows[SL_TO_ENDPOINT]);
-	c->frames_out += flow_pair_frames(&flows[SL_TO_CLIENT]);
+	spliced_count(c, flows);
 }
 
 void spliced_add_traffic(const struct connection *c, struct connection_traffic *traffic)
 {
+	struct sl_traffic in, out;
 	struct sl_flow flows[2];
 
 	if (!spliced_is(c) || !promotion_entries_read(c->promotion, flows))
 		return;
-	traffic->bytes_in += flows[SL_TO_ENDPOINT].payload_bytes;
-	traffic->bytes_out += flows[SL_TO_CLIENT].payload_bytes;
-	traffic->frames_in += flow_pair_frames(&flows[SL_TO_ENDPOINT]);
-	traffic->frames_out += flow_pair_frames(&flows[SL_TO_CLIENT]);
-	traffic->frames_exact =
-	    c->promotions <= 1 && flow_is_counted(&flows[0]) && flow_is_counted(&flows[1]);
+	in = news_of(&c->promotion->legs[SL_TO_ENDPOINT], &flows[SL_TO_ENDPOINT]);
+	out = news_of(&c->promotion->legs[SL_TO_CLIENT], &flows[SL_TO_CLIENT]);
+	traffic->bytes_in += in.bytes;
+	traffic->bytes_out += out.bytes;
+	traffic->frames_in += in.frames;
+	traffic->frames_out += out.frames;
+	traffic->frames_exact = flow_is_counted(&flows[0]) && flow_is_counted(&flows[1]) &&
+				!c->client.is_unwalked && !c->endpoint_leg.is_unwalked;
 	traffic->idle_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
 }
 
@@ -127,6 +148,8 @@ void spliced_check(struct connection *c)
 		c->promotion->was_reset = end == EEND_RESET;
 		c->promotion->was_client_first = flows[SL_TO_ENDPOINT].flags & SL_F_FIN_FIRST;
 		connection_end(c, end);
+	} else if ((flows[0].walk.flags | flows[1].walk.flags) & SL_W_WRONG) {
+		demotion_begin(c, DEMOTION_VIOLATION, c->config->limits.close_timeout_ms);
 	}
 }
 
@@ -135,6 +158,16 @@ void spliced_check(struct connection *c)
 static void spliced_on_event(struct connection *c, struct leg *leg)
 {
 	/* The sockets are not watched any more. */
+}
+
+/* There is no socket to send a Close frame by: they have to be made again for it. */
+static void spliced_close(struct connection *c, int error, uint16_t code, struct slice text)
+{
+	if (!c->worker->is_stopping)
+		demotion_close(c, error, code, text);
+	/* The next daemon adopts it. What came to its sockets late is looked at before that. */
+	else if (c->promotion->state != PROMOTION_LINGERING)
+		connection_leave(c);
 }
 
 static void spliced_on_deadline(struct connection *c)
@@ -146,20 +179,10 @@ static void spliced_on_deadline(struct connection *c)
 		return;
 	idle = flow_pair_idle_ms(flows, clock_monotonic_ns());
 	if (idle >= limit)
-		connection_end(c, EGW_IDLE);
+		spliced_close(c, EGW_IDLE, proto_error_info(EGW_IDLE)->close_code,
+			      slice_from_str(proto_error_info(EGW_IDLE)->name));
 	else
 		timer_arm(&c->timer, limit - idle);
-}
-
-/* Without a socket there is no way to send a Close frame: the entries go, and both peers are reset.
- */
-static void spliced_close(struct connection *c, int error, uint16_t code, struct slice text)
-{
-	if (!c->worker->is_stopping)
-		connection_end(c, error);
-	/* The next daemon adopts it. What came to its sockets late is looked at before that. */
-	else if (c->promotion->state == PROMOTION_SPLICED)
-		connection_leave(c);
 }
 
 static const struct connection_ops spliced_ops = {
@@ -207,6 +230,8 @@ void spliced_end_lingering(struct promotion *p)
 	stats_add_promotion(c->worker->stats, p->spent_ns);
 	if (c->worker->is_stopping)
 		connection_leave(c);
+	else if (p->demotion)
+		demotion_try(p);
 }
 
 void spliced_adopt(struct promotion *p)

@@ -61,6 +61,12 @@ void stats_add_switch(struct stats *s, uint64_t ns)
 	stat_add(&s->promotion_switch_ns, ns);
 }
 
+void stats_add_demotion(struct stats *s, uint64_t ns)
+{
+	add_to_histogram(s->demotion_times, &s->demotion_times_sum_ns, stats_promotion_bounds_us,
+			 STATS_PROMOTION_BOUNDS, ns);
+}
+
 void stats_merge(struct stats *into, const struct stats *from)
 {
 	merge(&into->accepted, &from->accepted, 1);
@@ -78,6 +84,10 @@ void stats_merge(struct stats *into, const struct stats *from)
 	merge(into->promotion_times, from->promotion_times, STATS_PROMOTION_BOUNDS + 1);
 	merge(&into->promotion_times_sum_ns, &from->promotion_times_sum_ns, 1);
 	merge(&into->promotion_switch_ns, &from->promotion_switch_ns, 1);
+	merge(&into->demotions[0][0], &from->demotions[0][0],
+	      (size_t)DEMOTION_REASON_COUNT * DEMOTION_RESULT_COUNT);
+	merge(into->demotion_times, from->demotion_times, STATS_PROMOTION_BOUNDS + 1);
+	merge(&into->demotion_times_sum_ns, &from->demotion_times_sum_ns, 1);
 	merge(&into->access_log_dropped, &from->access_log_dropped, 1);
 	loop_lag_merge(&into->lag, &from->lag);
 }

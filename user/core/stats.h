@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "base/std.h"
+#include "core/demotion.h"
 #include "core/loop_lag.h"
 #include "proto/errors.h"
 #include "proto/ws_frame.h"
@@ -44,8 +45,13 @@ struct stats {
 	stat_t promotion_times[STATS_PROMOTION_BOUNDS + 1];
 	stat_t promotion_times_sum_ns;
 	stat_t promotion_switch_ns; /* of those, the tries that succeeded */
-	stat_t access_log_dropped;  /* lines that the log's reader did not take in time */
-	struct loop_lag lag;        /* of the loop's turns */
+	/* Ways back to the relay, by enum demotion_reason and enum demotion_result; and what one of
+	 * those that were done has cost, in buckets as promotion_times. */
+	stat_t demotions[DEMOTION_REASON_COUNT][DEMOTION_RESULT_COUNT];
+	stat_t demotion_times[STATS_PROMOTION_BOUNDS + 1];
+	stat_t demotion_times_sum_ns;
+	stat_t access_log_dropped; /* lines that the log's reader did not take in time */
+	struct loop_lag lag;       /* of the loop's turns */
 };
 
 static inline void stat_add(stat_t *stat, uint64_t n)
@@ -78,6 +84,8 @@ void stats_add_try(struct stats *s, enum sluice_reason reason, bool is_final);
 void stats_add_promotion(struct stats *s, uint64_t ns);
 /** stats_add_switch() - the try by which one was spliced has taken @ns */
 void stats_add_switch(struct stats *s, uint64_t ns);
+/** stats_add_demotion() - a connection is on the relay again, and that has cost @ns */
+void stats_add_demotion(struct stats *s, uint64_t ns);
 /** stats_merge() - add all of @from (of a running worker) to @into (nobody else's) */
 void stats_merge(struct stats *into, const struct stats *from);
 

@@ -45,6 +45,11 @@ void worker_release_sockets(struct worker *w)
 	atomic_fetch_sub_explicit(&w->shared->n_connections, 1, memory_order_relaxed);
 }
 
+void worker_take_sockets(struct worker *w)
+{
+	atomic_fetch_add_explicit(&w->shared->n_connections, 1, memory_order_relaxed);
+}
+
 static void empty_graveyard(struct worker *w)
 {
 	list_for_each_safe (node, &w->graveyard) {

@@ -42,7 +42,8 @@ struct worker_shared {
 	/* Counts an adopted one where route and endpoint of its names are, if @base has them. */
 	void (*adopt)(struct connection *c, struct generation *base,
 		      const struct address *endpoint);
-	atomic_bool is_draining; /* requests are refused; by any thread */
+	atomic_bool is_draining;      /* requests are refused; by any thread */
+	atomic_bool is_splice_paused; /* none leaves the relay; by any thread */
 };
 
 /* Kinds of ordinary work, in queues of their own (base/work_queue.h). */
@@ -158,6 +159,8 @@ void worker_bury(struct worker *w, struct connection *c);
 /** worker_release_sockets() - one of its connections has none any more: there is room for another
  */
 void worker_release_sockets(struct worker *w);
+/** worker_take_sockets() - one has some again, whether or not there is room */
+void worker_take_sockets(struct worker *w);
 /** worker_find() - the living connection @id, or NULL */
 struct connection *worker_find(struct worker *w, uint64_t id);
 

@@ -7,6 +7,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#define MAXSEG_MIN 88u /* that TCP_MAXSEG takes */
+#define MAXSEG_MAX 32767u
+
 #define MSS_MIN 536u /* RFC 9293 s3.7.1: without the option */
 
 /* Kinds of options (RFC 9293 s3.2, RFC 7323, RFC 2018), as TCP_REPAIR_OPTIONS wants them. */
@@ -49,6 +52,9 @@ static int connect_in_repair(int fd, const struct tcp_restore *what)
 		error = set_sequence(fd, TCP_RECV_QUEUE, what->rcv_nxt);
 	if (error == 0)
 		error = set_int(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
+	/* What the peer was told is not told again; but who asks the socket believes it. */
+	if (error == 0 && what->recv_mss >= MAXSEG_MIN && what->recv_mss <= MAXSEG_MAX)
+		error = set_int(fd, TCP_MAXSEG, what->recv_mss);
 	if (error < 0)
 		return error;
 	return connect(fd, &what->peer.sa, what->peer.len) < 0 ? -errno : 0;

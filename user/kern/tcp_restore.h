@@ -16,6 +16,7 @@ struct tcp_restore {
 	uint32_t ts_clock;          /* as in struct tcp_capture; with SL_O_TIMESTAMPS */
 	uint32_t send_window;       /* bytes that the peer takes behind snd_nxt */
 	uint16_t mss;               /* of the peer's SYN, options included; 0 = the smallest */
+	uint16_t recv_mss; /* likewise of ours; 0, or over 32767 = as this kernel would choose it */
 	uint8_t send_wscale, recv_wscale; /* the peer's, ours; with SL_O_WSCALE */
 	uint8_t options;                  /* SL_O_, but for SL_O_ECN, which cannot be restored */
 };

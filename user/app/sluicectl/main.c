@@ -28,13 +28,14 @@ static void print_usage(FILE *out)
 	    "      --version      print version and commit\n"
 	    "  -h, --help         print this\n"
 	    "\n"
-	    "Filters of `show connections` and `close` (all that are given must hold):\n"
+	    "Filters of `show connections`, `close` and `demote` (all that are given must hold):\n"
 	    "  --route NAME  --cluster NAME  --endpoint NAME  --listener NAME  --tenant NAME\n"
 	    "  --path relay|splice|sockmap|hub|local  --source ADDRESS[/BITS]\n"
 	    "  --older DURATION  --idle DURATION  --conn ID\n"
 	    "Of `show connections`: --long (all columns)  --limit N\n"
 	    "  --sort [-]age|idle|bytes|frames|rtt, the largest first, with - the smallest\n"
-	    "Of `close`: --code CODE (default 1001)  --reason TEXT  --all\n"
+	    "Of `close` and `demote`: --all, instead of a filter\n"
+	    "Of `close`: --code CODE (default 1001)  --reason TEXT\n"
 	    "Targets of `drain` and `undrain` (exactly one):\n"
 	    "  --route NAME  --cluster NAME  --cluster NAME --endpoint NAME  --all\n"
 	    "Of `drain`: --time DURATION  --rate CONNECTIONS-PER-SECOND  --no-wait\n"
@@ -263,7 +264,7 @@ static int check_arguments(const struct verb *verb, int argc, char **argv,
 		return usage_error(verb->words, "unexpected argument", argv[0]);
 	if (line->has_drain && !verb->takes_drain)
 		return usage_error(verb->words, "--time, --rate and --no-wait belong to", "drain");
-	if (line->has_all && !verb->takes_close && !verb->takes_target)
+	if (line->has_all && !verb->takes_all && !verb->takes_target)
 		return usage_error(verb->words, "--all belongs to", "close");
 	if (line->has_filter && !verb->takes_filter && !verb->takes_target)
 		return usage_error(verb->words, "takes no filter, unlike", "show connections");

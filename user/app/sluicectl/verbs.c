@@ -307,11 +307,26 @@ static void print_endpoint(const json_t *row)
 	       (long long)json_integer_value(json_object_get(row, "connections")));
 }
 
+static void print_count(const json_t *data, const char *key, const char *what)
+{
+	long long n = json_integer_value(json_object_get(data, key));
+
+	printf("%lld connection%s %s\n", n, n == 1 ? "" : "s", what);
+}
+
 static void print_closed(const json_t *data)
 {
-	long long n = json_integer_value(json_object_get(data, "closed"));
+	print_count(data, "closed", "closing");
+}
 
-	printf("%lld connection%s closing\n", n, n == 1 ? "" : "s");
+static void print_demoted(const json_t *data)
+{
+	print_count(data, "demoted", "leaving the kernel");
+}
+
+static void print_resumed(const json_t *data)
+{
+	print_count(data, "resumed", "may leave the relay again");
 }
 
 static void print_target(const json_t *data)
@@ -381,7 +396,12 @@ const struct verb verbs[] = {
     {"reload", "reload", "read the configuration file again; no connection is touched",
      .print = print_reloaded},
     {"close", "close", "close connections politely (Close frame at a frame boundary)",
-     .takes_conn = true, .takes_filter = true, .takes_close = true, .print = print_closed},
+     .takes_conn = true, .takes_filter = true, .takes_close = true, .takes_all = true,
+     .print = print_closed},
+    {"demote", "splice.demote", "have spliced connections back on the relay, and keep them there",
+     .takes_conn = true, .takes_filter = true, .takes_all = true, .print = print_demoted},
+    {"promote", "splice.resume", "let connections leave the relay again, all that were demoted",
+     .print = print_resumed},
 };
 
 const size_t n_verbs = ARRAY_SIZE(verbs);

@@ -12,7 +12,8 @@ struct verb {
 	bool takes_conn;   /* one connection id may follow */
 	bool takes_filter; /* --route and the like */
 	bool takes_order;  /* --sort, --limit */
-	bool takes_close;  /* --code, --reason, --all */
+	bool takes_close;  /* --code, --reason */
+	bool takes_all;    /* --all, instead of a filter */
 	bool takes_target; /* --route, --cluster, --endpoint, --all */
 	bool takes_drain;  /* --time, --rate, --no-wait */
 	bool is_live;      /* every page is printed when it comes */

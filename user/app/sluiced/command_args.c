@@ -170,7 +170,7 @@ static const struct argument {
     {"idle", COMMAND_ARGS_FILTER, parse_filter, NULL},
     {"code", COMMAND_ARGS_CLOSE, parse_code, "a close code that RFC 6455 allows, such as 1001"},
     {"reason", COMMAND_ARGS_CLOSE, parse_reason, "a text of at most 123 bytes"},
-    {"all", COMMAND_ARGS_CLOSE | COMMAND_ARGS_TARGET, parse_all, "true or false"},
+    {"all", COMMAND_ARGS_ALL | COMMAND_ARGS_TARGET, parse_all, "true or false"},
     {"time", COMMAND_ARGS_DRAIN, parse_time, "a duration of at most 7d, such as 30s"},
     {"rate", COMMAND_ARGS_DRAIN, parse_rate, "connections a second, up to 10000000; 0 = no limit"},
     {"wait", COMMAND_ARGS_DRAIN, parse_wait, "true or false"},

@@ -12,13 +12,14 @@ struct control_call;
 
 enum command_arg_group {
 	COMMAND_ARGS_FILTER = 1 << 0,   /* what connection_filter_set() takes */
-	COMMAND_ARGS_CLOSE = 1 << 1,    /* code, reason, all */
+	COMMAND_ARGS_CLOSE = 1 << 1,    /* code, reason */
 	COMMAND_ARGS_ENDPOINT = 1 << 2, /* cluster and endpoint, for the filter; state, weight */
 	COMMAND_ARGS_TARGET = 1 << 3,   /* route, cluster, endpoint, likewise; all */
 	COMMAND_ARGS_DRAIN = 1 << 4,    /* time, rate, wait */
 	COMMAND_ARGS_EVENTS = 1 << 5,   /* last */
 	COMMAND_ARGS_ORDER = 1 << 6,    /* sort, limit */
 	COMMAND_ARGS_VIEW = 1 << 7,     /* by */
+	COMMAND_ARGS_ALL = 1 << 8,      /* all, instead of a filter */
 };
 
 struct command_args {

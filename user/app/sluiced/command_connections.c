@@ -9,12 +9,15 @@
 #include "app/sluiced/json_util.h"
 #include "app/sluiced/survey.h"
 #include "core/connection.h"
+#include "core/demotion.h"
+#include "core/promotion.h"
+#include "core/spliced.h"
 #include "proto/control_message.h"
 
 /* ---- show.connections ---------------------------------------------------------------------- */
 
 #define PAGE_ROWS   64   /* rows that a worker describes in one go: some system calls each */
-#define CLOSE_SLICE 32   /* connections looked at, and perhaps closed, in one item of work */
+#define VISIT_SLICE 32   /* connections to which something is done, in one item of work */
 #define PAGE_LOOKS  4096 /* connections that it looks at for them: bounds the delay of traffic */
 
 /* Goes from worker to worker; while on one, it belongs to that worker's thread. */
@@ -161,76 +164,80 @@ void command_show_connections(struct control_call *call, const struct command_ar
 	listing_step(call, l);
 }
 
-/* ---- close --------------------------------------------------------------------------------- */
+/* ---- what is done to each of some connections ------------------------------------------------ */
 
-struct closing {
+struct visit;
+
+/* On the connection's thread. Return: whether it counts. */
+typedef bool visit_fn(const struct visit *visit, struct connection *c);
+
+struct visit {
 	struct control_call *call;
 	struct gateway *gateway;
 	struct command_args args;
+	visit_fn *fn;
+	const char *result;     /* what the count is called in the answer */
 	unsigned int n_pending; /* workers that have not answered; main thread only */
-	_Atomic uint64_t n_closed;
+	_Atomic uint64_t n_done;
 };
 
-static void closing_answered(const struct mail *mail)
+static void visit_answered(const struct mail *mail)
 {
-	struct closing *closing = mail->ptr;
-	uint64_t n_closed;
+	struct visit *visit = mail->ptr;
+	uint64_t n_done;
 
-	if (--closing->n_pending > 0)
+	if (--visit->n_pending > 0)
 		return;
-	n_closed = atomic_load_explicit(&closing->n_closed, memory_order_relaxed);
-	if (n_closed == 0 && closing->args.filter.id)
-		control_fail(closing->call, "no_such_connection", "no connection has that id");
+	n_done = atomic_load_explicit(&visit->n_done, memory_order_relaxed);
+	if (n_done == 0 && visit->args.filter.id)
+		control_fail(visit->call, "no_such_connection", "no connection has that id");
 	else
-		control_finish(closing->call, json_pack("{s:o}", "closed", json_u64(n_closed)));
-	free(closing);
+		control_finish(visit->call, json_pack("{s:o}", visit->result, json_u64(n_done)));
+	free(visit);
 }
 
-static bool close_one(const struct closing *closing, struct connection *c)
+static bool visit_one(const struct visit *visit, struct connection *c)
 {
-	if (c->state == CONNECTION_CLOSING || !connection_filter_matches(&closing->args.filter, c))
-		return false;
-	c->ops->close(c, EGW_ADMIN, closing->args.code, slice_from_str(closing->args.reason));
-	return true;
+	return connection_filter_matches(&visit->args.filter, c) && visit->fn(visit, c);
 }
 
 /* One worker's share of it, on its thread. */
-struct closing_part {
+struct visit_part {
 	struct work_item work;
-	struct closing *closing;
+	struct visit *visit;
 	struct worker *worker;
 	struct worker_cursor *cursor;
-	uint64_t n_closed;
+	uint64_t n_done;
 };
 
-static void closing_end_on_worker(struct closing *closing, uint64_t n_closed)
+static void visit_end_on_worker(struct visit *visit, uint64_t n_done)
 {
-	atomic_fetch_add_explicit(&closing->n_closed, n_closed, memory_order_relaxed);
-	gateway_post(closing->gateway, &(struct mail){.fn = closing_answered, .ptr = closing});
+	atomic_fetch_add_explicit(&visit->n_done, n_done, memory_order_relaxed);
+	gateway_post(visit->gateway, &(struct mail){.fn = visit_answered, .ptr = visit});
 }
 
-/* Closing is more than looking: fewer in one go, so that nobody's frames wait for all of them. */
-static bool closing_slice(struct work_item *item)
+/* It is more than looking: fewer in one go, so that nobody's frames wait for all of them. */
+static bool visit_slice(struct work_item *item)
 {
-	struct closing_part *part = container_of(item, struct closing_part, work);
+	struct visit_part *part = container_of(item, struct visit_part, work);
 
-	for (int looks = 0; looks < CLOSE_SLICE; looks++) {
+	for (int looks = 0; looks < VISIT_SLICE; looks++) {
 		struct connection *c = worker_cursor_next(part->worker, part->cursor);
 
 		if (!c) {
-			closing_end_on_worker(part->closing, part->n_closed);
+			visit_end_on_worker(part->visit, part->n_done);
 			worker_cursor_free(part->cursor);
 			free(part);
 			return false;
 		}
-		part->n_closed += close_one(part->closing, c);
+		part->n_done += visit_one(part->visit, c);
 	}
 	return true;
 }
 
-static struct closing_part *part_new(struct worker *w, struct closing *closing)
+static struct visit_part *part_new(struct worker *w, struct visit *visit)
 {
-	_cleanup_free_ struct closing_part *part = calloc(1, sizeof(*part));
+	_cleanup_free_ struct visit_part *part = calloc(1, sizeof(*part));
 
 	if (!part)
 		return NULL;
@@ -238,52 +245,115 @@ static struct closing_part *part_new(struct worker *w, struct closing *closing)
 	if (!part->cursor)
 		return NULL;
 	part->worker = w;
-	part->closing = closing;
-	work_item_init(&part->work, closing_slice);
+	part->visit = visit;
+	work_item_init(&part->work, visit_slice);
 	return TAKE_PTR(part);
 }
 
-static void closing_run(struct worker *w, void *arg)
+static void visit_run(struct worker *w, void *arg)
 {
-	struct closing *closing = arg;
-	struct closing_part *part;
+	struct visit *visit = arg;
+	struct visit_part *part;
 
-	if (closing->args.filter.id) {
-		struct connection *c = worker_find(w, closing->args.filter.id);
+	if (visit->args.filter.id) {
+		struct connection *c = worker_find(w, visit->args.filter.id);
 
-		closing_end_on_worker(closing, c && close_one(closing, c));
+		visit_end_on_worker(visit, c && visit_one(visit, c));
 		return;
 	}
-	part = part_new(w, closing);
+	part = part_new(w, visit);
 	if (part)
 		work_item_add(&w->work, WORKER_QUEUE_API, &part->work);
 	else
-		closing_end_on_worker(closing, 0);
+		visit_end_on_worker(visit, 0);
+}
+
+static void visit_begin(struct control_call *call, const struct command_args *args, visit_fn *fn,
+			const char *result)
+{
+	struct gateway *g = control_call_gateway(call);
+	struct visit *visit = calloc(1, sizeof(*visit));
+
+	if (!visit) {
+		control_fail(call, CONTROL_ERROR_BUSY, "out of memory");
+		return;
+	}
+	visit->call = call;
+	visit->gateway = g;
+	visit->args = *args;
+	visit->fn = fn;
+	visit->result = result;
+	/* Mail from the workers is taken by this thread, so no answer can come before the end. */
+	for (unsigned int i = 0; i < g->shared.n_workers; i++)
+		visit->n_pending += worker_call(g->workers[i], visit_run, visit) == 0;
+	if (visit->n_pending == 0) {
+		free(visit);
+		control_fail(call, CONTROL_ERROR_BUSY, "the workers are too busy");
+	}
+}
+
+static bool is_told_which(struct control_call *call, const struct command_args *args)
+{
+	bool is_told = args->has_filter || args->is_all;
+
+	if (!is_told)
+		control_fail(call, CONTROL_ERROR_ARGUMENT,
+			     "which connections? give conn, a filter, or all = true");
+	return is_told;
+}
+
+/* ---- close --------------------------------------------------------------------------------- */
+
+static bool close_one(const struct visit *visit, struct connection *c)
+{
+	if (c->state == CONNECTION_CLOSING)
+		return false;
+	c->ops->close(c, EGW_ADMIN, visit->args.code, slice_from_str(visit->args.reason));
+	return true;
 }
 
 void command_close(struct control_call *call, const struct command_args *args)
 {
-	struct gateway *g = control_call_gateway(call);
-	struct closing *closing;
+	if (is_told_which(call, args))
+		visit_begin(call, args, close_one, "closed");
+}
 
-	if (!args->has_filter && !args->is_all) {
-		control_fail(call, CONTROL_ERROR_ARGUMENT,
-			     "which connections? give conn, a filter, or all = true");
+/* ---- splice.demote, splice.resume ------------------------------------------------------------ */
+
+static bool demote_one(const struct visit *visit, struct connection *c)
+{
+	bool is_spliced = spliced_is(c);
+
+	if (is_spliced)
+		demotion_begin(c, DEMOTION_OPERATOR, 0);
+	else
+		promotion_keep(c);
+	return is_spliced;
+}
+
+static void set_pause(struct control_call *call, bool is_paused)
+{
+	atomic_store_explicit(&control_call_gateway(call)->shared.is_splice_paused, is_paused,
+			      memory_order_relaxed);
+}
+
+void command_splice_demote(struct control_call *call, const struct command_args *args)
+{
+	if (!is_told_which(call, args))
 		return;
-	}
-	closing = calloc(1, sizeof(*closing));
-	if (!closing) {
-		control_fail(call, CONTROL_ERROR_BUSY, "out of memory");
-		return;
-	}
-	closing->call = call;
-	closing->gateway = g;
-	closing->args = *args;
-	/* Mail from the workers is taken by this thread, so no answer can come before the end. */
-	for (unsigned int i = 0; i < g->shared.n_workers; i++)
-		closing->n_pending += worker_call(g->workers[i], closing_run, closing) == 0;
-	if (closing->n_pending == 0) {
-		free(closing);
-		control_fail(call, CONTROL_ERROR_BUSY, "the workers are too busy");
-	}
+	/* First: who becomes ready to be spliced behind the visit is not. */
+	if (args->is_all)
+		set_pause(call, true);
+	visit_begin(call, args, demote_one, "demoted");
+}
+
+static bool resume_one(const struct visit *visit, struct connection *c)
+{
+	return promotion_resume(c);
+}
+
+void command_splice_resume(struct control_call *call, const struct command_args *args)
+{
+	set_pause(call, false);
+	visit_begin(call, args, resume_one, "resumed");
 }

@@ -23,7 +23,9 @@ static const struct command {
     {"drain", COMMAND_ARGS_TARGET | COMMAND_ARGS_DRAIN, command_drain},
     {"undrain", COMMAND_ARGS_TARGET, command_undrain},
     {"reload", 0, command_reload},
-    {"close", COMMAND_ARGS_FILTER | COMMAND_ARGS_CLOSE, command_close},
+    {"close", COMMAND_ARGS_FILTER | COMMAND_ARGS_ALL | COMMAND_ARGS_CLOSE, command_close},
+    {"splice.demote", COMMAND_ARGS_FILTER | COMMAND_ARGS_ALL, command_splice_demote},
+    {"splice.resume", 0, command_splice_resume},
 };
 
 /* What can be had by HTTP, which only shows. */

@@ -30,3 +30,5 @@ void command_drain(struct control_call *call, const struct command_args *args);
 void command_undrain(struct control_call *call, const struct command_args *args);
 void command_reload(struct control_call *call, const struct command_args *args);
 void command_close(struct control_call *call, const struct command_args *args);
+void command_splice_demote(struct control_call *call, const struct command_args *args);
+void command_splice_resume(struct control_call *call, const struct command_args *args);

@@ -186,6 +186,31 @@ static void put_promotions(FILE *out, const struct stats *stats)
 		(double)stat_get(&stats->promotion_switch_ns) / NS_PER_S);
 }
 
+static void put_demotions(FILE *out, const struct stats *stats)
+{
+	static const char name[] = "sluice_demotion_seconds";
+
+	family(
+	    out, "sluice_demotions_total", "counter",
+	    "Spliced connections that were to come back to the relay, by reason, and what came of "
+	    "it: done; both peers were reset (reset), as it was to be closed but never at rest; it "
+	    "is spliced still (gave_up); it has ended by itself before (ended).");
+	for (int reason = 0; reason < DEMOTION_REASON_COUNT; reason++) {
+		for (int result = 0; result < DEMOTION_RESULT_COUNT; result++)
+			fprintf(out,
+				"sluice_demotions_total{reason=\"%s\",result=\"%s\"} %" PRIu64 "\n",
+				demotion_reason_name((enum demotion_reason)reason),
+				demotion_result_name((enum demotion_result)result),
+				stat_get(&stats->demotions[reason][result]));
+	}
+	family(
+	    out, name, "histogram",
+	    "What a connection that came back to the relay has cost its worker: all tries, making "
+	    "its sockets.");
+	put_histogram(out, name, stats->demotion_times, stats_promotion_bounds_us,
+		      STATS_PROMOTION_BOUNDS, &stats->demotion_times_sum_ns);
+}
+
 static void put_maps(FILE *out, const struct splice *splice, const struct stats *stats)
 {
 	family(out, "sluice_map_entries", "gauge",
@@ -252,6 +277,7 @@ static void put_splice(FILE *out, const struct splice *splice, const struct stat
 	uint64_t counts[SL_STAT_COUNT];
 
 	put_promotions(out, stats);
+	put_demotions(out, stats);
 	if (!splice->is_open)
 		return;
 	put_maps(out, splice, stats);

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spliced connections that come back to the relay: to be closed by a Close frame, or to be kept."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import time
+
+import pytest
+
+from lib import env, ws_raw
+from lib.endpoint import RawEndpoint
+from lib.splice_network import CLIENTS, result_of
+
+PINS = "/sys/fs/bpf/sluice"
+SL_HOLD = 1
+ENDPOINTS = {4: "10.2.0.2", 6: "fd02::2"}
+
+
+class Tunnels:
+    """Clients and, behind the gateway, their endpoint, all in the hands of the test."""
+
+    def __init__(self, network):
+        self.network = network
+        with network.box.thread_in("b"):
+            self.endpoint = RawEndpoint(ENDPOINTS[network.version], 9000)
+        self.streams = []
+
+    def open(self, address=None):
+        host, _, port = (address or CLIENTS[self.network.version]).rpartition(":")
+        with self.network.box.thread_in("c"):
+            client = ws_raw.dial((host.strip("[]"), int(port)))
+        self.streams.append(client)
+        client.send(ws_raw.request("/"))
+        server = self.endpoint.accept_upgrade()
+        ws_raw.check_101(client)
+        return client, server
+
+    def open_spliced(self, n=1, address=None):
+        pairs = [self.open(address) for _ in range(n)]
+        self.network.wait_spliced(n)
+        return pairs if n > 1 else pairs[0]
+
+    def close(self):
+        for stream in self.streams:
+            stream.close()
+        self.endpoint.close()
+
+
+@pytest.fixture
+def make_tunnels(splice_network):
+    made = []
+
+    def make(version=4, **options):
+        made.append(Tunnels(splice_network(version, server=None, **options)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def talk(client, server, text=b"as it was sent"):
+    """One message each way."""
+    client.send(ws_raw.frame(ws_raw.TEXT, text))
+    server.expect_frame(ws_raw.TEXT, text)
+    server.send(ws_raw.server_frame(ws_raw.TEXT, text))
+    client.expect_frame(ws_raw.TEXT, text)
+
+
+def server_close(code):
+    return ws_raw.server_frame(ws_raw.CLOSE, ws_raw.close_payload(code))
+
+
+def answer_close(client, server, code, reason=b""):
+    """Both are told the same. Of a leg it is the server that closes first (RFC 6455 s7.1.1)."""
+    for stream, answer in (client, ws_raw.close_frame), (server, server_close):
+        assert stream.expect_close(code).payload[2:] == reason
+        stream.send(answer(code))
+    client.expect_end()
+    server.shutdown_write()
+    server.expect_end()
+    for stream in client, server:
+        stream.close()
+
+
+def states(network):
+    rows = json.loads(network.box.run("bpftool", "-j", "map", "dump", "pinned",
+                                      f"{PINS}/flows4").stdout)
+    return [row["formatted"]["value"]["state"] for row in rows]
+
+
+def demotions(network, **labels):
+    return network.metrics()("sluice_demotions_total", **labels)
+
+
+def wait_relayed(network, n, reason="demoted"):
+    env.until(lambda: network.paths() == [("relay", reason)] * n, f"{n} on the relay")
+
+
+# ---- idle ones ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version, code", [(4, 1001), (6, 1008)])
+def test_idle_ones_are_closed_by_a_close_frame(splice_network, version, code):
+    """All of them, on both sides, and by a FIN behind it."""
+    n = env.scale_full(100, 1000)
+    network = splice_network(version, flows=2 * n + 100)
+    client = network.client("-c", n, "-m", "idle", "-d", "100")
+    network.wait_spliced(n)
+    assert network.ctl("close", "--all", "--code", code) == {"closed": n}
+    network.wait_none(6 * env.PATIENCE_S)
+    client.stop(signal.SIGINT)
+    result = json.loads(client.stdout())
+    assert result["close_codes"] == {str(code): n}
+    assert result["errors"] == {**dict.fromkeys(result["errors"], 0), "early_close": n}
+    rows = network.lines(n)
+    assert {(row["path"], row["reason"], row["close_code"]) for row in rows} == {
+        ("relay", "closed_by_operator", code)}
+    server = network.stop_server()
+    # A Close frame each, and its answer: nobody was reset.
+    assert server["aborted"] == 0 and server["stream_sent"] == 4 * n
+    assert server["stream_received"] == 8 * n
+    assert demotions(network, reason="close", result="done") == n == demotions(network)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_both_peers_read_code_and_reason(make_tunnels, version):
+    tunnels = make_tunnels(version)
+    client, server = tunnels.open_spliced()
+    talk(client, server)
+    tunnels.network.ctl("close", "--all", "--code", "1008", "--reason", "go away")
+    answer_close(client, server, 1008, b"go away")
+    assert not tunnels.network.unfinished()
+
+
+def test_on_a_port_below_1024_by_a_daemon_that_is_nobody(make_tunnels, directory):
+    os.chmod(directory, 0o755)
+    os.chown(directory, 65534, 4242)
+    tunnels = make_tunnels(group=4242, options=("--user", 65534, "--group", 4242),
+                           more='listener low { listen = {"10.1.0.1:80"} }')
+    client, server = tunnels.open_spliced(address="10.1.0.1:80")
+    tunnels.network.ctl("close", "--all")
+    answer_close(client, server, 1001)
+    assert demotions(tunnels.network, result="done") == 1
+
+
+def test_tunnel_timeout_says_so(make_tunnels):
+    tunnels = make_tunnels(route="tunnel_timeout = 500ms")
+    client, server = tunnels.open_spliced()
+    answer_close(client, server, 1001, b"tunnel_timeout")
+    row = tunnels.network.lines(1)[0]
+    assert (row["reason"], row["close_code"]) == ("tunnel_timeout", 1001)
+    assert demotions(tunnels.network, reason="tunnel_timeout", result="done") == 1
+
+
+def test_an_adopted_one_comes_back(make_tunnels):
+    tunnels = make_tunnels()
+    network = tunnels.network
+    pairs = tunnels.open_spliced(2)
+    talk(*pairs[0])
+    network.kill_daemon()
+    talk(*pairs[0])
+    network.start_daemon()
+    network.wait_spliced(2)
+    for pair in pairs:
+        talk(*pair)
+    network.ctl("demote", "--all")
+    wait_relayed(network, 2)
+    for pair in pairs:
+        talk(*pair, b"x" * 70000)
+    network.ctl("promote")
+    network.wait_spliced(2)
+    for pair in pairs:
+        talk(*pair)
+    network.ctl("close", "--all")
+    for pair in pairs:
+        answer_close(*pair, 1001)
+    counts = sorted(row["bytes_in"] for row in network.lines(2))
+    short, long = 14 + 6, 70000 + 14
+    assert counts == [n * short + long for n in (2, 4)]
+
+
+def test_kept_until_told_otherwise(make_tunnels):
+    """By filter: that one alone. All: those that are opened later, too."""
+    tunnels = make_tunnels()
+    network = tunnels.network
+    pairs = tunnels.open_spliced(2)
+    conn = network.connections()[0]["conn"]
+    assert network.ctl("demote", conn) == {"demoted": 1}
+    both = [("relay", "demoted"), ("splice", "none")]
+    env.until(lambda: network.paths() == both, "one of them on the relay")
+    assert network.ctl("demote", "--all") == {"demoted": 1}
+    wait_relayed(network, 2)
+    pairs.append(tunnels.open())
+    for pair in pairs:
+        for _ in range(5):
+            talk(*pair)
+    assert network.paths() == [("relay", "demoted")] * 3
+    assert network.ctl("promote") == {"resumed": 3}
+    network.wait_spliced(3)
+    for pair in pairs:
+        talk(*pair)
+    assert demotions(network, reason="operator", result="done") == 2 == demotions(network)
+
+
+# ---- busy ones ------------------------------------------------------------------------------
+
+
+def test_busy_streams_come_back_and_go_again_without_losing_a_byte(splice_network):
+    n, rounds = env.scale(16, 2), 3
+    network = splice_network()
+    client = network.client("-c", n, "-m", "rate", "-r", 50 * n, "-d", "6", "-s",
+                            "64-20000", "--verify")
+    for _ in range(rounds):
+        network.wait_spliced(n)
+        network.ctl("demote", "--all")
+        wait_relayed(network, n)
+        network.ctl("promote")
+    network.wait_spliced(n)
+    result = result_of(client)
+    network.wait_none()
+    rows = network.lines(n)
+    assert {(row["path"], row["promotions"]) for row in rows} == {("splice", rounds + 1)}
+    server = network.stop_server()
+    assert server["aborted"] == 0
+    assert sum(row["bytes_in"] for row in rows) == result["stream_sent"] == (
+        server["stream_received"])
+    assert sum(row["bytes_out"] for row in rows) == result["stream_received"] == (
+        server["stream_sent"])
+    assert demotions(network, result="done") == rounds * n == demotions(network)
+
+
+def test_a_drain_of_a_mixed_load(splice_network):
+    """Half of them busy: all are told by a Close frame, and in time."""
+    n, seconds = env.scale_full(200, 5000), 20 if env.FULL else 2
+    network = splice_network(flows=2 * n + 100, more=f"limits {{ max_connections = {2 * n} }}",
+                             nofile=4 * n + 1000, far_addresses=(4, 4))
+    idle = network.client("-c", n // 2, "-m", "idle", "-d", "300")
+    busy = network.client("-c", n // 2, "-m", "rate", "-r", 2 * n, "-d", "300", "-s", "64-3000",
+                          "--verify")
+    env.until(lambda: network.splice_offload()["connections"] == n, f"{n} spliced connections",
+              6 * env.PATIENCE_S)
+    begin = time.monotonic()
+    network.ctl("drain", "--route", "r", "--time", f"{seconds}s", "--no-wait")
+    network.wait_none(seconds + 6 * env.PATIENCE_S)
+    print(f"{n} drained in {time.monotonic() - begin:.1f} s, meant to be {seconds} s")
+    codes = []
+    for client in idle, busy:
+        client.stop(signal.SIGINT)
+        codes.append(json.loads(client.stdout())["close_codes"])
+    print(codes, [line for line in network.metrics().text.splitlines() if "demotion" in line])
+    assert codes[0] == {"1001": n // 2}
+    assert codes[1].get("1001", 0) >= 0.95 * (n // 2)
+    assert demotions(network, reason="drain", result="done") >= 0.975 * n
+
+
+# ---- corners --------------------------------------------------------------------------------
+
+
+def test_both_close_at_once(make_tunnels):
+    """The client's own Close frame is on its way when the operator's comes."""
+    tunnels = make_tunnels()
+    client, server = tunnels.open_spliced()
+    client.send(ws_raw.close_frame(1000))
+    server.expect_close(1000)
+    tunnels.network.ctl("close", "--all")
+    # The endpoint has been told by the client. It answers, which is passed on or not.
+    server.send(server_close(1000))
+    assert client.read_frame().opcode == ws_raw.CLOSE
+    for stream in client, server:
+        stream.close()
+    tunnels.network.wait_none()
+    row = tunnels.network.lines(1)[0]
+    assert row["reason"] in ("closed_by_operator", "close_frame", "eof", "reset")
+
+
+def test_one_that_is_half_closed_is_reset_in_the_end(make_tunnels):
+    """Its socket cannot be made again: but nobody waits for ever."""
+    tunnels = make_tunnels(more="limits { close_timeout = 500ms }")
+    client, server = tunnels.open_spliced()
+    client.shutdown_write()
+    server.expect_end()
+    tunnels.network.ctl("close", "--all")
+    with pytest.raises(ConnectionResetError):
+        client.sock.recv(1)
+    tunnels.network.wait_none()
+    assert demotions(tunnels.network, reason="close", result="reset") == 1
+    assert tunnels.network.lines(1)[0]["reason"] == "closed_by_operator"
+
+
+def test_one_that_is_never_at_rest_is_reset_in_the_end(make_tunnels):
+    """An endpoint that has not read for long: its window is closed, with bytes in front of it."""
+    tunnels = make_tunnels(more="limits { close_timeout = 1s }")
+    client, _server = tunnels.open_spliced()
+    client.sock.settimeout(0.5)
+    frame = ws_raw.frame(ws_raw.BINARY, bytes(60000))
+    with pytest.raises(TimeoutError):
+        for _ in range(10000):
+            client.send(frame)
+    client.sock.settimeout(env.PATIENCE_S)
+    tunnels.network.ctl("close", "--all")
+    tunnels.network.wait_none()
+    assert demotions(tunnels.network, reason="close") == 1
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        while True:
+            client.send(frame)
+
+
+def test_kill_in_a_storm_of_demotions_leaves_nobody_waiting(make_tunnels):
+    """Whoever is on neither side of it then is told as soon as the next daemon comes."""
+    n = env.scale(40, 2)
+    tunnels = make_tunnels()
+    network = tunnels.network
+    pairs = tunnels.open_spliced(n)
+    asking = network.start(env.BUILD / "sluicectl", "-s", network.control, "demote", "--all")
+    time.sleep(0.004)
+    network.kill_daemon()
+    asking.wait()
+    network.start_daemon()
+    n_alive = 0
+    for client, server in pairs:
+        try:
+            talk(client, server)
+            n_alive += 1
+        except (ConnectionResetError, BrokenPipeError, AssertionError) as error:
+            assert not isinstance(error, AssertionError) or "end after" in str(error), error
+    env.until(lambda: len(network.connections()) == n_alive, "the rest of them")
+    print(f"{n_alive} of {n} were spliced still")

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/demotion.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/connection.h"
+#include "core/demotion_sockets.h"
+#include "core/flow_pair.h"
+#include "core/promoter.h"
+#include "core/promotion.h"
+#include "core/promotion_entries.h"
+#include "core/relay.h"
+#include "core/spliced.h"
+#include "core/walk_resume.h"
+#include "core/worker.h"
+#include "kern/splice_ctl.h"
+#include "kern/tcp_capture.h"
+
+/* Longer than making two sockets takes, and than most preemptions; shorter than the first
+ * retransmission of whatever comes meanwhile. */
+#define HOLD_NS (50 * NS_PER_MS)
+
+/* What a promotion has while it is to be demoted. */
+struct demotion {
+	uint64_t deadline_ns; /* UINT64_MAX = never */
+	uint64_t spent_ns;    /* on this worker, by all tries */
+	uint64_t passed;      /* SUSPECT: what had come until then from whom the frame was */
+	struct demotion_pace pace;
+	uint8_t reason;  /* enum demotion_reason */
+	uint8_t suspect; /* SUSPECT: enum sl_direction */
+	/* to be closed, if error is not 0 */
+	uint8_t text_len;
+	uint16_t code;
+	int error;
+	char text[WS_CONTROL_MAX];
+};
+
+const char *demotion_reason_name(enum demotion_reason reason)
+{
+	static const char *const names[DEMOTION_REASON_COUNT] = {
+#define X(symbol, name) [DEMOTION_##symbol] = (name),
+	    DEMOTION_REASONS(X)
+#undef X
+	};
+
+	return reason < DEMOTION_REASON_COUNT ? names[reason] : "?";
+}
+
+const char *demotion_result_name(enum demotion_result result)
+{
+	static const char *const names[DEMOTION_RESULT_COUNT] = {
+	    [DEMOTION_DONE] = "done",
+	    [DEMOTION_RESET] = "reset",
+	    [DEMOTION_GAVE_UP] = "gave_up",
+	    [DEMOTION_ENDED] = "ended",
+	};
+
+	return result < DEMOTION_RESULT_COUNT ? names[result] : "?";
+}
+
+/* ---- pace ---------------------------------------------------------------------------------- */
+
+#define QUICK_TRIES   5 /* 1 to 16 ms apart */
+#define STOPPED_TRIES 4 /* 10 to 80 ms apart, within DEMOTION_STOP_MS */
+#define PAUSE_MS      500u
+#define PAUSE_MAX_MS  4000u
+
+struct demotion_step demotion_pace_next(struct demotion_pace *pace)
+{
+	unsigned int n = pace->n_tries++;
+
+	if (n < QUICK_TRIES)
+		return (struct demotion_step){.delay_ms = UINT64_C(1) << n};
+	if (n < QUICK_TRIES + STOPPED_TRIES)
+		return (struct demotion_step){
+		    .delay_ms = UINT64_C(10) << (n - QUICK_TRIES),
+		    .is_stop = n == QUICK_TRIES,
+		};
+	n = MIN(pace->n_rounds, 3u);
+	pace->n_rounds = (uint8_t)(n + 1);
+	pace->n_tries = 0;
+	return (struct demotion_step){.delay_ms = MIN(PAUSE_MS << n, PAUSE_MAX_MS)};
+}
+
+/* ---- ends ---------------------------------------------------------------------------------- */
+
+static void count(struct promotion *p, enum demotion_result result)
+{
+	struct stats *stats = p->promoter->worker->stats;
+
+	stat_add(&stats->demotions[p->demotion->reason][result], 1);
+}
+
+static void forget(struct promotion *p)
+{
+	free(TAKE_PTR(p->demotion));
+}
+
+void demotion_cancel(struct promotion *p)
+{
+	if (!p->demotion)
+		return;
+	if (p->state != PROMOTION_SUSPECT)
+		count(p, p->is_over || !p->demotion->error ? DEMOTION_ENDED : DEMOTION_RESET);
+	forget(p);
+}
+
+static void stay(struct promotion *p)
+{
+	count(p, DEMOTION_GAVE_UP);
+	forget(p);
+	if (p->state != PROMOTION_DEMOTING)
+		return;
+	timer_disarm(&p->timer);
+	p->state = PROMOTION_SPLICED;
+}
+
+void demotion_call_off(struct promotion *p)
+{
+	if (promotion_is_spliced(p) && p->demotion && !p->demotion->error &&
+	    p->demotion->reason == DEMOTION_OPERATOR)
+		stay(p);
+}
+
+/* It never rested. */
+static void give_up(struct promotion *p)
+{
+	struct connection *c = p->c;
+	struct demotion *d = p->demotion;
+
+	if (d->error) {
+		if (c->close_code == 0)
+			c->close_code = d->code;
+		connection_end(c, d->error); /* which counts it, too */
+		return;
+	}
+	/* What the walker has refused never passes: nobody will miss what the peers have not. */
+	if (d->reason == DEMOTION_VIOLATION) {
+		d->error = EGW_CLOSE_TIMEOUT;
+		connection_end(c, EGW_CLOSE_TIMEOUT);
+		return;
+	}
+	log_conn(LOG_LEVEL_DEBUG, c->id, "does not come to rest: stays spliced");
+	stay(p);
+}
+
+/* ---- on the relay -------------------------------------------------------------------------- */
+
+/* A peer that ECN was negotiated with would go on with it, and the kernel's socket knows nothing of
+ * that any more: if the other one has never agreed to it, nobody would clear its bits. */
+static bool has_mixed_ecn(const struct promotion *p)
+{
+	return (p->legs[0].capture.options ^ p->legs[1].capture.options) & SL_O_ECN;
+}
+
+static void begin_suspicion(struct promotion *p, const struct sl_flow flows[2])
+{
+	struct demotion *d = p->demotion;
+
+	d->suspect = flows[SL_TO_ENDPOINT].walk.flags & SL_W_WRONG ? SL_TO_ENDPOINT : SL_TO_CLIENT;
+	d->passed = promotion_leg_of(p->c, d->suspect)->bytes_in;
+	promotion_demoted(p, SLUICE_REASON_INSPECT);
+	p->state = PROMOTION_SUSPECT;
+	timer_arm(&p->timer, p->c->config->limits.close_timeout_ms);
+}
+
+void demotion_end_suspicion(struct promotion *p)
+{
+	struct connection *c = p->c;
+	struct demotion *d = p->demotion;
+	struct leg *suspect = promotion_leg_of(c, d->suspect);
+	bool is_silent = suspect->bytes_in == d->passed;
+
+	forget(p);
+	p->state = PROMOTION_REFUSED;
+	if (c->state != CONNECTION_OPEN)
+		return;
+	if (!is_silent) {
+		log_conn(LOG_LEVEL_WARNING, c->id,
+			 "a frame that the kernel has refused has passed here");
+		return;
+	}
+	leg_reset(&c->client);
+	leg_reset(&c->endpoint_leg);
+	connection_end(c, EGW_CLOSE_TIMEOUT);
+}
+
+static enum sluice_reason reason_to_stay(const struct promotion *p)
+{
+	if (p->demotion->reason == DEMOTION_POLICY)
+		return SLUICE_REASON_POLICY;
+	return has_mixed_ecn(p) ? SLUICE_REASON_OPTIONS : SLUICE_REASON_BUSY;
+}
+
+/* What it has come back for. */
+static void act(struct promotion *p, const struct sl_flow flows[2])
+{
+	struct connection *c = p->c;
+	_cleanup_free_ struct demotion *d = NULL;
+
+	if (p->demotion->reason == DEMOTION_VIOLATION) {
+		begin_suspicion(p, flows);
+		return;
+	}
+	promotion_demoted(p, reason_to_stay(p));
+	d = TAKE_PTR(p->demotion);
+	if (d->error) {
+		connection_set_path(c, SLUICE_PATH_RELAY,
+				    d->reason == DEMOTION_DRAIN ? SLUICE_REASON_DRAINING
+								: SLUICE_REASON_DEMOTED);
+		c->ops->close(c, d->error, d->code, (struct slice){d->text, d->text_len});
+		return;
+	}
+	if (d->reason == DEMOTION_OPERATOR)
+		promotion_keep(c);
+}
+
+static void resume_leg(struct connection *c, size_t direction, const struct sl_flow flows[2],
+		       int fd)
+{
+	const struct sl_flow *flow = &flows[direction], *other = &flows[!direction];
+	struct sl_ctl_leg *way = &c->promotion->legs[direction].ctl;
+	struct leg *leg = promotion_leg_of(c, direction);
+	struct walk_header header = {0};
+
+	/* Listeners have SO_REUSEADDR, and so has what is bound to a port of the pool. */
+	(void)tcp_capture_end(fd, true);
+	leg_open(leg, fd);
+	/* How packets leave by it: of one that is adopted, only its flows know. */
+	way->oif = other->oif;
+	way->flags = other->flags & SL_F_TO_LOCAL;
+	leg->is_unwalked = !walk_resume(&flow->walk, &leg->walker, &header);
+	leg->held_len = leg->held_passed = header.len;
+	memcpy(leg->held, header.bytes, header.len);
+}
+
+static void resume(struct promotion *p, const struct sl_flow flows[2], const int fds[2])
+{
+	struct connection *c = p->c;
+
+	spliced_count(c, flows);
+	promoter_remove_spliced(p->promoter, p);
+	promotion_entries_delete_record(p);
+	worker_take_sockets(c->worker);
+	c->is_socketless = false;
+	for (size_t i = 0; i < 2; i++)
+		resume_leg(c, i, flows, fds[i]);
+	relay_resume(c, flow_pair_idle_ms(flows, clock_monotonic_ns()));
+}
+
+/* ---- a try --------------------------------------------------------------------------------- */
+
+static int control(const struct promotion *p, enum sl_hold_verb verb, uint64_t ns,
+		   struct sl_hold_args *ret_args)
+{
+	*ret_args = (struct sl_hold_args){
+	    .keys = {p->legs[0].key.key, p->legs[1].key.key},
+	    .hold_ns = ns,
+	    .is_ipv6 = p->legs[0].key.is_ipv6,
+	    .verb = (uint32_t)verb,
+	};
+	return splice_ctl_hold(p->promoter->splice->pins.hold_fd, ret_args);
+}
+
+/* In HOLD. Return: 0, and the sockets are the connection's; else the HOLD is as it was. */
+static int change_over(struct promotion *p, const uint32_t ends[2], struct sl_flow ret_flows[2],
+		       int ret_fds[2])
+{
+	struct sl_hold_args args;
+	int fds[2], error;
+
+	if (!promotion_entries_read(p, ret_flows))
+		return -ENOENT;
+	error = demotion_sockets_open(p, ret_flows, ends, fds);
+	if (error < 0)
+		return error;
+	error = control(p, SL_HOLD_TO_LEARN, 0, &args);
+	if (error == 0 && args.result == SL_CTL_DONE) {
+		ret_fds[0] = fds[0];
+		ret_fds[1] = fds[1];
+		return 0;
+	}
+	/* The HOLD was over before: packets pass in the kernel. In repair, they say nothing. */
+	close(fds[0]);
+	close(fds[1]);
+	return error < 0 ? error : -EAGAIN;
+}
+
+/* Return: 0; -EAGAIN if it is not at rest; or what prevents it for good. */
+static int try_now(struct promotion *p, struct sl_flow ret_flows[2], int ret_fds[2])
+{
+	struct sl_hold_args args, release;
+	int error = control(p, SL_HOLD_BEGIN, HOLD_NS, &args);
+
+	if (error < 0)
+		return error;
+	if (args.result != SL_CTL_DONE)
+		return -EAGAIN;
+	error = change_over(p, args.got_end, ret_flows, ret_fds);
+	if (error < 0)
+		(void)control(p, SL_HOLD_TO_ACTIVE, 0, &release);
+	return error;
+}
+
+static bool is_hopeless(int error)
+{
+	return error == -EPERM || error == -EACCES || error == -EADDRNOTAVAIL;
+}
+
+/* At least 1, for one more try at the very end. */
+static uint64_t left_ms(const struct demotion *d)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	return d->deadline_ns > now_ns ? (d->deadline_ns - now_ns) / NS_PER_MS + 1 : 1;
+}
+
+static void try_later(struct promotion *p)
+{
+	struct demotion_step step = demotion_pace_next(&p->demotion->pace);
+	struct sl_hold_args args;
+
+	if (step.is_stop)
+		(void)control(p, SL_HOLD_STOP, DEMOTION_STOP_MS * NS_PER_MS, &args);
+	timer_arm(&p->timer, MIN(step.delay_ms, left_ms(p->demotion)));
+}
+
+void demotion_try(struct promotion *p)
+{
+	uint64_t begin_ns = clock_monotonic_ns();
+	struct demotion *d = p->demotion;
+	struct connection *c = p->c;
+	struct sl_flow flows[2];
+	int fds[2], error;
+
+	p->state = PROMOTION_DEMOTING;
+	error = try_now(p, flows, fds);
+	if (error == 0)
+		resume(p, flows, fds);
+	d->spent_ns += clock_monotonic_ns() - begin_ns;
+	if (error == 0) {
+		log_conn(LOG_LEVEL_DEBUG, c->id, "demoted: %s",
+			 demotion_reason_name((enum demotion_reason)d->reason));
+		count(p, DEMOTION_DONE);
+		stats_add_demotion(c->worker->stats, d->spent_ns);
+		act(p, flows);
+		return;
+	}
+	/* Its end may have come first. */
+	spliced_check(c);
+	if (connection_is_closed(c))
+		return;
+	if (is_hopeless(error))
+		log_conn(LOG_LEVEL_ERROR, c->id, "its sockets cannot be restored: %s",
+			 strerror(-error));
+	if (is_hopeless(error) || clock_monotonic_ns() >= d->deadline_ns)
+		give_up(p);
+	else
+		try_later(p);
+}
+
+/* ---- begin --------------------------------------------------------------------------------- */
+
+static struct demotion *want(struct connection *c, enum demotion_reason reason,
+			     uint64_t patience_ms)
+{
+	struct promotion *p = c->promotion;
+	struct demotion *d = p->demotion;
+
+	if (!d)
+		d = p->demotion = calloc(1, sizeof(*d));
+	if (!d)
+		return NULL;
+	d->reason = (uint8_t)reason;
+	d->deadline_ns = patience_ms ? clock_monotonic_ns() + patience_ms * NS_PER_MS : UINT64_MAX;
+	return d;
+}
+
+/* One that lingers has sockets: as soon as they are gone. */
+static void start(struct promotion *p)
+{
+	if (p->state == PROMOTION_SPLICED)
+		demotion_try(p);
+}
+
+void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t patience_ms)
+{
+	struct promotion *p = c->promotion;
+
+	if (!spliced_is(c) || (p->demotion && p->demotion->error))
+		return;
+	/* Its place is known to be final: nothing else is waited for. */
+	if (p->demotion && p->demotion->reason == DEMOTION_VIOLATION)
+		return;
+	if (want(c, reason, patience_ms))
+		start(p);
+}
+
+static enum demotion_reason reason_of(int error)
+{
+	switch (error) {
+	case EGW_DRAINING:
+	case EGW_SHUTDOWN:
+		return DEMOTION_DRAIN;
+	case EGW_IDLE:
+		return DEMOTION_IDLE;
+	case EGW_DURATION:
+		return DEMOTION_DURATION;
+	default:
+		return DEMOTION_CLOSE;
+	}
+}
+
+void demotion_close(struct connection *c, int error, uint16_t code, struct slice text)
+{
+	struct promotion *p = c->promotion;
+	struct demotion *d;
+
+	if (!spliced_is(c) || (p->demotion && p->demotion->error))
+		return;
+	d = want(c, reason_of(error), c->config->limits.close_timeout_ms);
+	if (!d) {
+		connection_end(c, EGW_MEMORY);
+		return;
+	}
+	d->error = error;
+	d->code = code;
+	d->text_len = (uint8_t)MIN(text.len, sizeof(d->text));
+	memcpy(d->text, text.ptr, d->text_len);
+	timer_disarm(&c->timer);
+	start(p);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the kernel back to the relay, because something has to be said or decided that only
+ * userspace can: a Close frame, a Ping, a limit, an order.
+ *
+ *   SPLICED --> DEMOTING --------------------> WAITING, KEPT or REFUSED (promotion.h), on the relay
+ *                |  ^  |   at rest: sl_hold,
+ *                '--'  |   both sockets are
+ *          not at rest | back, sl_hold again
+ *                      '--> in the time that there is it never rested: both peers are reset if it
+ *                           was to be closed; else it stays spliced
+ *
+ * All between the two calls of sl_hold is done in one go. In HOLD what comes is dropped, to come
+ * again; it ends by itself, should this process die. Behind the second one the peers talk to the
+ * sockets, which die with the process as all others.
+ *
+ * Tries come in rounds: some in short order; then what is new is stopped for a moment
+ * (SL_HOLD_STOP), in which what is under way arrives, and is acknowledged; then a pause.
+ */
+#pragma once
+#include "base/std.h"
+
+struct connection;
+struct promotion;
+
+#define DEMOTION_REASONS(X)                                                     \
+	X(CLOSE, "close") /* by the operator */                                 \
+	X(DRAIN, "drain")                                                       \
+	X(IDLE, "tunnel_timeout")                                               \
+	X(DURATION, "max_connection_duration")                                  \
+	X(PING, "ping")                                                         \
+	X(POLICY, "policy")       /* its route says otherwise since a reload */ \
+	X(VIOLATION, "violation") /* the frame walker has refused a frame */    \
+	X(OPERATOR, "operator")   /* told to leave the kernel */
+
+enum demotion_reason {
+#define X(symbol, name) DEMOTION_##symbol,
+	DEMOTION_REASONS(X)
+#undef X
+	DEMOTION_REASON_COUNT,
+};
+
+enum demotion_result {
+	DEMOTION_DONE,    /* on the relay */
+	DEMOTION_RESET,   /* to be closed, but never at rest, or half-closed: both peers reset */
+	DEMOTION_GAVE_UP, /* likewise, but not to be closed: it is spliced still */
+	DEMOTION_ENDED,   /* it has ended by itself meanwhile */
+	DEMOTION_RESULT_COUNT,
+};
+
+/* When the next try is, and what it begins with. Pure. */
+struct demotion_pace {
+	uint8_t n_tries; /* in this round */
+	uint8_t n_rounds;
+};
+
+struct demotion_step {
+	uint64_t delay_ms;
+	bool is_stop; /* what is new is stopped at once; the delay is until the try that follows */
+};
+
+/** demotion_pace_next() - one try has failed */
+struct demotion_step demotion_pace_next(struct demotion_pace *pace);
+
+/* So long a STOP lasts. */
+#define DEMOTION_STOP_MS 300
+
+/**
+ * demotion_begin() - have a spliced connection back on the relay, and do there what @reason says
+ * @patience_ms: so long it may take; 0 = no matter how long
+ *
+ * Nothing happens if it is not spliced. One that is on its way already, without being closed, gets
+ * the new reason. It may have happened at return, and what was to be done be done.
+ */
+void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t patience_ms);
+/**
+ * demotion_close() - likewise, in order to close it as connection_ops.close() does; if it does not
+ * come to rest within close_timeout, both peers are reset
+ */
+void demotion_close(struct connection *c, int error, uint16_t code, struct slice text);
+/** demotion_try() - its timer has fired, or its sockets are gone since it was spliced */
+void demotion_try(struct promotion *p);
+/** demotion_end_suspicion() - of VIOLATION: the time is over in which the peer should have sent the
+ *  refused frame again, for the relay to refuse it */
+void demotion_end_suspicion(struct promotion *p);
+/** demotion_call_off() - the order to leave the kernel is taken back: who still tries may stay */
+void demotion_call_off(struct promotion *p);
+/** demotion_cancel() - the connection ends, or is left to the kernel: count that */
+void demotion_cancel(struct promotion *p);
+
+const char *demotion_reason_name(enum demotion_reason reason);
+const char *demotion_result_name(enum demotion_result result);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/demotion_sockets.h"
+
+#include "base/clock.h"
+#include "core/attempt.h"
+#include "core/promotion.h"
+#include "kern/tcp_restore.h"
+
+#include <netinet/tcp.h>
+
+/*
+ * What we have sent last on the leg whose packets are @flow was the @other direction's timestamp,
+ * and the time since then has gone on: not less than it, or the peer would take our segments for
+ * old ones (RFC 7323 s5). In steps of 1 ms, which the kernel takes an even number for (from 6.7).
+ */
+static uint32_t clock_of(const struct sl_flow *other, uint64_t now_ns)
+{
+	uint64_t since_ns = now_ns > other->last_ns ? now_ns - other->last_ns : 0;
+	uint32_t sent = other->tsval + other->tsval_delta;
+
+	return (sent + (uint32_t)(since_ns / NS_PER_MS) + 2) & ~1u;
+}
+
+/* A link-local address means something with its interface only. */
+static void add_scope(struct address *address, uint32_t oif)
+{
+	if (address->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->in6.sin6_addr))
+		address->in6.sin6_scope_id = oif;
+}
+
+static int open_leg(const struct promotion *p, size_t direction, const struct sl_flow flows[2],
+		    const uint32_t ends[2], int *ret_fd)
+{
+	const struct sl_flow *flow = &flows[direction], *other = &flows[!direction];
+	const struct promotion_leg *leg = &p->legs[direction];
+	struct tcp_restore what = {
+	    .rcv_nxt = ends[direction],
+	    .snd_nxt = ends[!direction] + other->seq_delta,
+	    .ts_clock = clock_of(other, clock_monotonic_ns()),
+	    .send_window = (uint32_t)flow->window << (flow->wscale & 15),
+	    .mss = promotion_peer_mss(leg),
+	    .recv_mss = leg->capture.recv_mss,
+	    .send_wscale = leg->capture.send_wscale,
+	    .recv_wscale = leg->capture.recv_wscale,
+	    .options = leg->capture.options,
+	};
+	static const int on = 1;
+	int error;
+
+	flow_key_addresses(&leg->key, &what.peer, &what.local);
+	add_scope(&what.peer, other->oif);
+	add_scope(&what.local, other->oif);
+	error = tcp_restore(&what, ret_fd);
+	/* As the one before had: frames must not wait for the peer's delayed ACK. */
+	if (error == 0)
+		(void)setsockopt(*ret_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	return error;
+}
+
+int demotion_sockets_open(const struct promotion *p, const struct sl_flow flows[2],
+			  const uint32_t ends[2], int ret_fds[2])
+{
+	_cleanup_close_ int client = -1, endpoint = -1;
+	int error = open_leg(p, SL_TO_ENDPOINT, flows, ends, &client);
+
+	if (error == 0)
+		error = open_leg(p, SL_TO_CLIENT, flows, ends, &endpoint);
+	if (error < 0)
+		return error;
+	ret_fds[SL_TO_ENDPOINT] = TAKE_FD(client);
+	ret_fds[SL_TO_CLIENT] = TAKE_FD(endpoint);
+	return 0;
+}
