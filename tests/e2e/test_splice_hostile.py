@@ -4,7 +4,6 @@ Packet splice against packets that no honest end sends: at live connections, fro
 the client and of the endpoint, with the right addresses.
 """
 
-import json
 import signal
 import socket
 
