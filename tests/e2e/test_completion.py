@@ -119,7 +119,7 @@ def test_sluice_loader():
 def test_every_option_belongs_to_its_verb(verb):
     """Nothing is done, for there is no such namespace; that is looked at behind the options."""
     values = {"--netns": "/", "--instance": "x", "--group": "0", "--operator-group": "0",
-              "--flows": "64", "--events": "4096", "--hook": "auto", "--timeout": "1s",
+              "--flows": "64", "--events": "4096", "--hook": "xdp", "--timeout": "1s",
               "--control": "/nonexistent", "--source-ports": "16384-32767"}
     options = complete("sluice-loader", verb, "--") - {"--help", "--version"}
     assert {"--json", "--netns"} <= options

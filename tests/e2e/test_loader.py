@@ -15,7 +15,7 @@ from lib.pins import (ACTIVE, CLOSED, DAEMON, GROUPS, HOLD, KINDS, LEARN, OPERAT
                       put_record, set_abi, status)
 
 RUNNABLE = {"sl_activate", "sl_hold"}
-PRIVATE = {"sl_splice"}
+PRIVATE = {"sl_splice", "sl_splice_xdp"}
 RIGHTS = env.ROOT / "tests/e2e/lib/bpf_rights.py"
 
 
@@ -31,7 +31,7 @@ def test_load_mounts_and_pins(box):
     assert state["abi"]["pinned"] == state["abi"]["loader"] > 0
     assert RUNNABLE | PRIVATE <= set(by_name(state["programs"]))
     assert {"flows4", "flows6", "conns", "names", "ids", "abi", "events", "stats",
-            "ways", "icmp", "policies", "hooked"} == set(by_name(state["maps"]))
+            "ways", "icmp", "policies", "hooked", "xdp_ports"} == set(by_name(state["maps"]))
     assert box.list(boxes.BPFFS) - {"maps.debug", "progs.debug"} == {"sluice"}
 
 
@@ -595,7 +595,8 @@ def test_root_without_rights(box):
 
 @pytest.mark.parametrize("words", [
     "", "nonsense", "load lo", "attach", "attach --all lo", "check --instance x",
-    "load --flows 1", "load --flows many", "load --hook tcx", "attach lo --hook xdp",
+    "load --flows 1", "load --flows many", "load --hook tcx", "attach lo --hook tc",
+    "detach lo --hook tcx",
     "status --force", "status --instance UP", "status --instance ../x", "--nonsense",
 ])
 def test_usage(box, words):

@@ -56,7 +56,8 @@ class Network:
 
     def begin(self, *, route="", kernel="", more="", hooks=("gc", "gb"),
               flows=4096, endpoint=None, far_addresses=(1, 1), sysctls=(), server=(),
-              nofile=None, load=(), group=0, starter=(), options=(), routed=False):
+              nofile=None, load=(), group=0, starter=(), options=(), routed=False,
+              features=(), wired=None):
         """
         @endpoint: an address of the gateway's own host to run it on
         @far_addresses: how many the client and the endpoint have
@@ -66,6 +67,8 @@ class Network:
         @nofile: the daemon's limit of descriptors
         @group: that may use the pins
         @routed: two routers before either far end (lib/routers.py), which has one address
+        @features: (namespace, interface, words of ethtool -K...), before anything is attached
+        @wired: called behind them with this network
         @starter, @options: words before the daemon's name, and behind
         """
         self.starter, self.options = starter, options
@@ -73,6 +76,10 @@ class Network:
         self._wire(far_addresses)
         for where, name, value in sysctls:
             self.sysctl(where, name, value)
+        for where, interface, *words in features:
+            self.inside(where, "ethtool", "-K", interface, *words)
+        if wired:
+            wired(self)
         if hooks is not None:
             self.box.loader("load", "--flows", flows, "--group", group, *load)
             self.box.loader("attach", *hooks)

@@ -4,6 +4,7 @@
 #include "app/sluice-loader/in_use.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
+#include "app/sluice-loader/xdp_hooks.h"
 #include "sluice/abi.h"
 
 #include <bpf/bpf.h>
@@ -18,6 +19,7 @@ struct attachment {
 	size_t n_hooks;
 	int program_fd;      /* of attach */
 	uint32_t program_id; /* likewise */
+	int xdp_fd;          /* of attach --hook xdp */
 	json_t *rows;
 	int status; /* the worst so far */
 };
@@ -28,6 +30,8 @@ static void cleanup_attachment(struct attachment *a)
 	free(a->hooks);
 	if (a->program_fd >= 0)
 		close(a->program_fd);
+	if (a->xdp_fd >= 0)
+		close(a->xdp_fd);
 	json_decref(a->rows);
 }
 
@@ -36,7 +40,8 @@ static int open_attachment(const struct command_line *line, struct attachment *r
 {
 	int status, r;
 
-	*ret = (struct attachment){.line = line, .program_fd = -1, .rows = json_array()};
+	*ret =
+	    (struct attachment){.line = line, .program_fd = -1, .xdp_fd = -1, .rows = json_array()};
 	status = install_open(line, INSTALL_CHANGE, &ret->install);
 	if (status >= 0)
 		return status;
@@ -80,6 +85,11 @@ static const struct hook *find_hook(const struct attachment *a, uint32_t ifindex
 
 /* ---- attach -------------------------------------------------------------------------------- */
 
+static bool wants_xdp(const struct command_line *line)
+{
+	return line->hook == HOOK_CHOICE_XDP || line->hook == HOOK_CHOICE_XDP_GENERIC;
+}
+
 static int open_program(struct attachment *a)
 {
 	struct bpf_prog_info info = {0};
@@ -92,7 +102,12 @@ static int open_program(struct attachment *a)
 	if (bpf_prog_get_info_by_fd(a->program_fd, &info, &size) < 0)
 		return refuse("%s/" SL_PROG_SPLICE ": %s", a->install.dir.path, strerror(errno));
 	a->program_id = info.id;
-	return -1;
+	if (!wants_xdp(a->line))
+		return -1;
+	a->xdp_fd = pin_open(a->install.dir.path, SL_PROG_XDP);
+	return a->xdp_fd < 0 ? refuse("%s/" SL_PROG_XDP ": %s; sluice-loader load mends it",
+				      a->install.dir.path, strerror(-a->xdp_fd))
+			     : -1;
 }
 
 /*
@@ -139,8 +154,9 @@ static void refresh(struct attachment *a, const struct interface *interface,
 		add_row(a, interface, hook_kind_name(hook->kind), "already attached");
 }
 
-static void attach_one(struct attachment *a, const struct interface *interface)
+static void attach_tc(struct attachment *a, const struct interface *interface)
 {
+	enum hook_choice choice = wants_xdp(a->line) ? HOOK_CHOICE_AUTO : a->line->hook;
 	const struct hook *found = find_hook(a, interface->index);
 	struct hook hook;
 	int r;
@@ -154,11 +170,30 @@ static void attach_one(struct attachment *a, const struct interface *interface)
 		attach_failed(a, interface, r);
 		return;
 	}
-	r = hook_attach(a->install.dir.path, a->program_fd, interface->index, a->line->hook, &hook);
+	r = hook_attach(a->install.dir.path, a->program_fd, interface->index, choice, &hook);
 	if (r < 0)
 		attach_failed(a, interface, r);
 	else
 		add_row(a, interface, hook_kind_name(hook.kind), "attached");
+}
+
+/* To tc first: it takes what XDP leaves. */
+static void attach_one(struct attachment *a, const struct interface *interface)
+{
+	bool is_generic = a->line->hook == HOOK_CHOICE_XDP_GENERIC;
+	int status = a->status;
+	const char *result;
+
+	a->status = EXIT_DONE;
+	attach_tc(a, interface);
+	if (a->status == EXIT_DONE && wants_xdp(a->line)) {
+		result = xdp_attach(a->install.dir.path, a->xdp_fd, interface, is_generic);
+		if (result)
+			add_row(a, interface, is_generic ? "xdp-generic" : "xdp", result);
+		else
+			a->status = EXIT_REFUSED;
+	}
+	a->status = MAX(a->status, status);
 }
 
 static int attach_all(struct attachment *a)
@@ -226,8 +261,10 @@ static void detach_one(struct attachment *a, const struct hook *hook)
 	struct interface interface = {.index = hook->ifindex};
 	int r = hook_is_reachable(hook) ? 0 : -EXDEV;
 
+	if (r == 0 && hook->is_here)
+		r = xdp_detach(a->install.dir.path, hook->ifindex);
 	/* The daemon first: it hands nothing to a hook that is about to go. */
-	if (r == 0)
+	if (r >= 0)
 		r = hooked_remove(a->install.dir.path, hook->ifindex);
 	if (r == 0)
 		r = hook_detach(a->install.dir.path, hook);
@@ -271,6 +308,27 @@ static void detach_these(struct attachment *a, struct in_use_over these)
 		detach_one(a, find_hook(a, these.ifindexes[i]));
 }
 
+/* Nothing is lost by it: what is spliced goes on by tc. */
+static int detach_xdp_only(struct attachment *a, struct in_use_over these)
+{
+	for (size_t i = 0; i < (these.n > 0 ? these.n : a->n_hooks); i++) {
+		uint32_t ifindex = these.n > 0 ? these.ifindexes[i] : a->hooks[i].ifindex;
+		struct interface interface;
+		int r;
+
+		if (interface_by_index(ifindex, &interface) < 0)
+			continue;
+		r = xdp_detach(a->install.dir.path, ifindex);
+		if (r < 0)
+			return refuse("%s: cannot detach: %s", interface.name, strerror(-r));
+		if (r > 0)
+			add_row(a, &interface, "xdp", "detached");
+		else if (these.n > 0)
+			return refuse("%s: has no XDP", interface.name);
+	}
+	return finish(a);
+}
+
 int verb_detach(const struct command_line *line)
 {
 	_cleanup_(cleanup_attachment) struct attachment a;
@@ -283,8 +341,11 @@ int verb_detach(const struct command_line *line)
 		return status;
 	if (!ifindexes)
 		return refuse("out of memory");
-	if ((status = find_named(&a, ifindexes)) >= 0 ||
-	    (status = in_use_settle(line, &a.install, these, &is_paused)) >= 0)
+	if ((status = find_named(&a, ifindexes)) >= 0)
+		return status;
+	if (wants_xdp(line))
+		return detach_xdp_only(&a, these);
+	if ((status = in_use_settle(line, &a.install, these, &is_paused)) >= 0)
 		return status;
 	detach_these(&a, these);
 	/* What is over other interfaces goes back. */

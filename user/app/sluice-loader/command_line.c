@@ -63,7 +63,7 @@ static const unsigned int belongs_to[OPT_END - OPT_VERSION] = {
     [OPT_OPERATOR_GROUP - OPT_VERSION] = V(LOAD) | V(REPLACE),
     [OPT_FLOWS - OPT_VERSION] = V(LOAD),
     [OPT_EVENTS - OPT_VERSION] = V(LOAD),
-    [OPT_HOOK - OPT_VERSION] = V(ATTACH),
+    [OPT_HOOK - OPT_VERSION] = V(ATTACH) | V(DETACH),
     [OPT_SOURCE_PORTS - OPT_VERSION] = V(CHECK),
     [OPT_ALL - OPT_VERSION] = V(ATTACH) | V(DETACH),
     [OPT_FORCE - OPT_VERSION] = V(DETACH) | V(UNLOAD),
@@ -110,7 +110,8 @@ static void print_usage(FILE *out)
 	      "Of `load` and `replace`: --group GROUP, of the daemon\n"
 	      "  (" DEFAULT_GROUP
 	      "); --operator-group GROUP, of who may read the maps (" DEFAULT_OPERATOR_GROUP ")\n"
-	      "Of `attach`: --hook auto|tcx|clsact\n"
+	      "Of `attach`: --hook auto|tcx|clsact|xdp|xdp-generic\n"
+	      "Of `detach`: --hook xdp, and leave the packets to tc\n"
 	      "Of `attach` and `detach`: --all, every interface that is up; every hook\n"
 	      "Of `detach`, `unload` and `replace`: --demote, have the daemon take back what is\n"
 	      "  spliced; --timeout TIME, for that (30s); --control PATH, the daemon's socket\n"
@@ -166,6 +167,8 @@ static int take_hook(const char *text, enum hook_choice *ret)
 	    [HOOK_CHOICE_AUTO] = "auto",
 	    [HOOK_CHOICE_TCX] = "tcx",
 	    [HOOK_CHOICE_CLSACT] = "clsact",
+	    [HOOK_CHOICE_XDP] = "xdp",
+	    [HOOK_CHOICE_XDP_GENERIC] = "xdp-generic",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -174,7 +177,7 @@ static int take_hook(const char *text, enum hook_choice *ret)
 			return -1;
 		}
 	}
-	return usage_error("--hook %s: expected auto, tcx or clsact", text);
+	return usage_error("--hook %s: expected auto, tcx, clsact, xdp or xdp-generic", text);
 }
 
 /* Return: -1 to go on, else an exit status. */
@@ -264,6 +267,9 @@ static int check_words(const struct command_line *line, unsigned int given)
 	}
 	if (!takes_interfaces && line->n_interfaces > 0)
 		return usage_error("%s: unexpected argument \"%s\"", verb, line->interfaces[0]);
+	if (line->verb == VERB_DETACH && given & 1u << (OPT_HOOK - OPT_VERSION) &&
+	    line->hook != HOOK_CHOICE_XDP)
+		return usage_error("detach: --hook xdp leaves tc; without --hook both go");
 	if (takes_interfaces && line->has_all && line->n_interfaces > 0)
 		return usage_error("%s: either --all or names", verb);
 	if (takes_interfaces && !line->has_all && line->n_interfaces == 0)

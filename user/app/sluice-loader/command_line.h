@@ -29,6 +29,8 @@ enum hook_choice {
 	HOOK_CHOICE_AUTO, /* tcx where the kernel has it */
 	HOOK_CHOICE_TCX,
 	HOOK_CHOICE_CLSACT,
+	HOOK_CHOICE_XDP, /* as well as that of auto; in the driver */
+	HOOK_CHOICE_XDP_GENERIC,
 };
 
 /* Borrows from argv. */

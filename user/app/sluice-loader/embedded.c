@@ -9,10 +9,12 @@
 #include <bpf/bpf.h>
 #include <splice_ctl.skel.h>
 #include <splice_tc.skel.h>
+#include <splice_xdp.skel.h>
 
 const struct embedded embedded[] = {
     {"splice_tc", splice_tc__elf_bytes},
     {"splice_ctl", splice_ctl__elf_bytes},
+    {"splice_xdp", splice_xdp__elf_bytes},
 };
 const size_t n_embedded = ARRAY_SIZE(embedded);
 _Static_assert(ARRAY_SIZE(embedded) <= EMBEDDED_MAX, "room in struct objects");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/sluice-loader/hooked.h"
 
+#include "app/sluice-loader/xdp_hooks.h"
+
 #include "sluice/abi.h"
 
 #include <bpf/bpf.h>
@@ -66,7 +68,7 @@ int hooked_sync(const char *dir)
 		if (hooks[i].is_here && !hooks[i].is_gone)
 			r = add(fd, &hooks[i]);
 	}
-	return r;
+	return r < 0 ? r : xdp_ports_sync(dir, hooks, n);
 }
 
 int hooked_remove(const char *dir, uint32_t ifindex)
@@ -75,5 +77,7 @@ int hooked_remove(const char *dir, uint32_t ifindex)
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	return bpf_map_delete_elem(fd, &ifindex) < 0 && errno != ENOENT ? -errno : 0;
+	if (bpf_map_delete_elem(fd, &ifindex) < 0 && errno != ENOENT)
+		return -errno;
+	return xdp_ports_remove(dir, ifindex);
 }

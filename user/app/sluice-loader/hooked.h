@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The map SL_MAP_HOOKED, by which the daemon knows where connections can be spliced. */
+/*
+ * The map SL_MAP_HOOKED, by which the daemon knows where connections can be spliced; and with it
+ * that of XDP, which follows from the same hooks.
+ */
 #pragma once
 #include "app/sluice-loader/hooks.h"
 

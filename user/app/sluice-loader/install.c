@@ -4,6 +4,7 @@
 #include "app/sluice-loader/hooked.h"
 #include "app/sluice-loader/pinned.h"
 #include "app/sluice-loader/say.h"
+#include "app/sluice-loader/xdp_hooks.h"
 #include "sluice/abi.h"
 
 #include <bpf/bpf.h>
@@ -404,6 +405,23 @@ static int update_hooks(const struct install *install, const struct hook *hooks,
 	return -1;
 }
 
+/* XDP is only faster than tc: without its hook nothing is lost. */
+static int update_xdp_hooks(const struct install *install)
+{
+	const struct bpf_program *program = objects_find_program(&install->objects, SL_PROG_XDP);
+	_cleanup_free_ struct xdp_hook *hooks = NULL;
+	size_t n = 0;
+	int r = xdp_hooks_read(install->dir.path, &hooks, &n);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (!hooks[i].is_gone)
+			r = xdp_hook_update(install->dir.path, &hooks[i], bpf_program__fd(program));
+		if (hooks[i].is_gone || r == -ENOENT || r == -ENODEV || r == -ENOLINK)
+			r = xdp_hook_detach(install->dir.path, &hooks[i]);
+	}
+	return r < 0 ? refuse("cannot replace XDP: %s", strerror(-r)) : -1;
+}
+
 int install_over(struct install *install)
 {
 	_cleanup_free_ struct hook *hooks = NULL;
@@ -425,7 +443,8 @@ int install_over(struct install *install)
 	    (r = objects_pin_maps(&install->objects, dir, &install->access, true)) < 0)
 		return refuse("%s: %s", dir, strerror(-r));
 	/* The hooks first: as long as a pin names the old program, it is still to be replaced. */
-	if ((status = update_hooks(install, hooks, n)) >= 0)
+	if ((status = update_hooks(install, hooks, n)) >= 0 ||
+	    (status = update_xdp_hooks(install)) >= 0)
 		return status;
 	if ((r = objects_pin_programs(&install->objects, dir, &install->access)) < 0 ||
 	    (r = install_set_access(install)) < 0 || (r = hooked_sync(dir)) < 0)
@@ -451,6 +470,21 @@ static int check_reach(const struct hook *hooks, size_t n)
 	return -1;
 }
 
+/* Before what it leaves its packets to. */
+static int detach_all_xdp(const struct install *install)
+{
+	_cleanup_free_ struct xdp_hook *hooks = NULL;
+	size_t n = 0;
+	int r = xdp_hooks_read(install->dir.path, &hooks, &n);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = xdp_ports_remove(install->dir.path, hooks[i].ifindex);
+		if (r == 0)
+			r = xdp_hook_detach(install->dir.path, &hooks[i]);
+	}
+	return r;
+}
+
 int install_detach_all(const struct install *install, bool is_forced, size_t *ret_n)
 {
 	_cleanup_free_ struct hook *hooks = NULL;
@@ -461,6 +495,9 @@ int install_detach_all(const struct install *install, bool is_forced, size_t *re
 		return refuse("%s/" PIN_HOOKS_DIR ": %s", install->dir.path, strerror(-r));
 	if (!is_forced && (status = check_reach(hooks, n)) >= 0)
 		return status;
+	r = detach_all_xdp(install);
+	if (r < 0)
+		return refuse("cannot detach XDP: %s", strerror(-r));
 	for (size_t i = 0; i < n; i++) {
 		r = hooked_remove(install->dir.path, hooks[i].ifindex);
 		if (r == 0)

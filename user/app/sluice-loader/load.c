@@ -4,6 +4,7 @@
 #include "app/sluice-loader/in_use.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
+#include "app/sluice-loader/xdp_hooks.h"
 #include "sluice/abi.h"
 
 #include <jansson.h>
@@ -129,12 +130,47 @@ static int check_attachable(const struct hook *hooks, size_t n)
 	return -1;
 }
 
-static int attach_again(struct install *install, const struct hook *hooks, size_t n)
+/* What was attached to the old set. */
+struct old_hooks {
+	struct hook *list;
+	size_t n;
+	struct xdp_hook *xdp;
+	size_t n_xdp;
+};
+
+static void cleanup_old_hooks(struct old_hooks *old)
 {
-	const struct bpf_program *program = objects_find_program(&install->objects, SL_PROG_SPLICE);
-	int r;
+	free(old->list);
+	free(old->xdp);
+}
+
+static int attach_xdp_again(struct install *install, const struct xdp_hook *hooks, size_t n)
+{
+	const struct bpf_program *program = objects_find_program(&install->objects, SL_PROG_XDP);
 
 	for (size_t i = 0; i < n; i++) {
+		struct xdp_hook hook;
+		int r;
+
+		if (hooks[i].is_gone || !hooks[i].is_here)
+			continue;
+		r = xdp_hook_attach(install->dir.path, bpf_program__fd(program), hooks[i].ifindex,
+				    hooks[i].is_generic, &hook);
+		if (r < 0)
+			return refuse("interface %u: cannot attach XDP: %s; sluice-loader attach "
+				      "may",
+				      hooks[i].ifindex, strerror(-r));
+	}
+	return -1;
+}
+
+static int attach_again(struct install *install, const struct old_hooks *old)
+{
+	const struct bpf_program *program = objects_find_program(&install->objects, SL_PROG_SPLICE);
+	const struct hook *hooks = old->list;
+	int status, r;
+
+	for (size_t i = 0; i < old->n; i++) {
 		enum hook_choice choice =
 		    hooks[i].kind == HOOK_TCX ? HOOK_CHOICE_TCX : HOOK_CHOICE_CLSACT;
 		struct hook hook;
@@ -147,12 +183,14 @@ static int attach_again(struct install *install, const struct hook *hooks, size_
 			return refuse("interface %u: cannot attach: %s; sluice-loader attach may",
 				      hooks[i].ifindex, strerror(-r));
 	}
+	if ((status = attach_xdp_again(install, old->xdp, old->n_xdp)) >= 0)
+		return status;
 	r = hooked_sync(install->dir.path);
 	return r < 0 ? refuse("%s/" SL_MAP_HOOKED ": %s", install->dir.path, strerror(-r)) : -1;
 }
 
 /* The old set goes, the new one comes. */
-static int swap_sets(struct install *install, const struct hook *hooks, size_t n)
+static int swap_sets(struct install *install, const struct old_hooks *old)
 {
 	size_t n_detached;
 	int status = install_detach_all(install, false, &n_detached), r;
@@ -163,26 +201,27 @@ static int swap_sets(struct install *install, const struct hook *hooks, size_t n
 	if (r < 0)
 		return refuse("%s: %s", install->dir.path, strerror(-r));
 	status = install_publish(install);
-	return status >= 0 ? status : attach_again(install, hooks, n);
+	return status >= 0 ? status : attach_again(install, old);
 }
 
 /* All that the kernel could refuse comes before the first connection is demoted. */
 static int load_anew(const struct command_line *line, struct install *install)
 {
-	_cleanup_free_ struct hook *hooks = NULL;
+	_cleanup_(cleanup_old_hooks) struct old_hooks old = {0};
+	const char *dir = install->dir.path;
 	struct map_sizes sizes;
 	bool is_paused;
-	size_t n = 0;
-	int status, r = hooks_read(install->dir.path, &hooks, &n);
+	int status, r;
 
-	if (r < 0)
-		return refuse("%s/" PIN_HOOKS_DIR ": %s", install->dir.path, strerror(-r));
+	if ((r = hooks_read(dir, &old.list, &old.n)) < 0 ||
+	    (r = xdp_hooks_read(dir, &old.xdp, &old.n_xdp)) < 0)
+		return refuse("%s/" PIN_HOOKS_DIR ": %s", dir, strerror(-r));
 	install_read_sizes(install, &sizes);
-	if ((status = check_attachable(hooks, n)) >= 0 ||
+	if ((status = check_attachable(old.list, old.n)) >= 0 ||
 	    (status = install_load(install, &sizes)) >= 0 ||
 	    (status = in_use_settle(line, install, (struct in_use_over){0}, &is_paused)) >= 0)
 		return status;
-	status = swap_sets(install, hooks, n);
+	status = swap_sets(install, &old);
 	if (status >= 0)
 		return status;
 	say("a daemon that runs goes on without splice: restart it");

@@ -5,6 +5,7 @@
 #include "app/sluice-loader/pinned.h"
 #include "app/sluice-loader/say.h"
 #include "app/sluice-loader/verbs.h"
+#include "app/sluice-loader/xdp_hooks.h"
 #include "app/table.h"
 #include "sluice/abi.h"
 
@@ -125,9 +126,9 @@ static void add_pins(const struct install *install, json_t *programs, json_t *ma
 
 /* ---- hooks --------------------------------------------------------------------------------- */
 
-static uint32_t pinned_program_id(const struct install *install)
+static uint32_t pinned_program_id(const struct install *install, const char *name)
 {
-	_cleanup_close_ int fd = pin_open(install->dir.path, SL_PROG_SPLICE);
+	_cleanup_close_ int fd = pin_open(install->dir.path, name);
 	struct bpf_prog_info info = {0};
 	uint32_t size = sizeof(info);
 
@@ -164,13 +165,39 @@ static json_t *hook_row(const struct hook *hook, uint32_t program_id)
 static void add_hooks(const struct install *install, json_t *rows)
 {
 	_cleanup_free_ struct hook *hooks = NULL;
-	uint32_t program_id = pinned_program_id(install);
+	uint32_t program_id = pinned_program_id(install, SL_PROG_SPLICE);
 	size_t n = 0;
 
 	if (hooks_read(install->dir.path, &hooks, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(rows, hook_row(&hooks[i], program_id));
+}
+
+static json_t *xdp_row(const struct xdp_hook *hook, uint32_t program_id)
+{
+	const char *state = hook->program_id == program_id ? "attached" : "other program";
+	struct interface interface = {0};
+
+	if (!hook->is_here || interface_by_index(hook->ifindex, &interface) < 0)
+		snprintf(interface.name, sizeof(interface.name), "?");
+	return json_pack("{s:s, s:I, s:I, s:b, s:s, s:s, s:I, s:I}", "interface", interface.name,
+			 "ifindex", (json_int_t)hook->ifindex, "netns", (json_int_t)hook->netns,
+			 "here", hook->is_here, "hook", xdp_hook_kind_name(hook), "state",
+			 hook->is_gone ? "gone" : state, "program_id", (json_int_t)hook->program_id,
+			 "link_id", (json_int_t)hook->link_id);
+}
+
+static void add_xdp_hooks(const struct install *install, json_t *rows)
+{
+	_cleanup_free_ struct xdp_hook *hooks = NULL;
+	uint32_t program_id = pinned_program_id(install, SL_PROG_XDP);
+	size_t n = 0;
+
+	if (xdp_hooks_read(install->dir.path, &hooks, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(rows, xdp_row(&hooks[i], program_id));
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -190,7 +217,7 @@ static void add_abi(const struct install *install, json_t *data)
 static json_t *collect(const struct install *install)
 {
 	json_t *data = json_object(), *programs = json_array(), *maps = json_array(),
-	       *hooks = json_array();
+	       *hooks = json_array(), *xdp = json_array();
 	bool is_loaded = install_is_loaded(install);
 	char missing[1024] = "";
 	uint64_t n_spliced;
@@ -201,6 +228,7 @@ static json_t *collect(const struct install *install)
 	if (is_loaded) {
 		add_pins(install, programs, maps);
 		add_hooks(install, hooks);
+		add_xdp_hooks(install, xdp);
 		install_list_missing(install, missing, sizeof(missing));
 		if (in_use_count(install, (struct in_use_over){0}, &n_spliced) == 0)
 			json_object_set_new(data, "spliced", json_integer((json_int_t)n_spliced));
@@ -209,6 +237,7 @@ static json_t *collect(const struct install *install)
 	json_object_set_new(data, "programs", programs);
 	json_object_set_new(data, "maps", maps);
 	json_object_set_new(data, "hooks", hooks);
+	json_object_set_new(data, "xdp", xdp);
 	return data;
 }
 
@@ -301,6 +330,8 @@ static void print_status(const json_t *data)
 	print_section(data, "programs", programs, ARRAY_SIZE(programs), "no programs");
 	print_section(data, "maps", maps, ARRAY_SIZE(maps), "no maps");
 	print_section(data, "hooks", hooks, ARRAY_SIZE(hooks), "attached to no interface");
+	if (json_array_size(json_object_get(data, "xdp")) > 0)
+		print_section(data, "xdp", hooks, ARRAY_SIZE(hooks), "");
 	print_elsewhere(json_object_get(data, "hooks"));
 }
 
