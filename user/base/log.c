@@ -53,7 +53,7 @@ void log_reconfigure(enum log_level level, enum log_format format, uint32_t rate
 	atomic_store_explicit(&log_state.level, (int)level, memory_order_relaxed);
 	atomic_store_explicit(&log_state.format, (int)format, memory_order_relaxed);
 	(void)pthread_mutex_lock(&log_state.lock);
-	token_bucket_init(&log_state.bucket, rate_per_s);
+	token_bucket_init(&log_state.bucket, rate_per_s, rate_per_s);
 	(void)pthread_mutex_unlock(&log_state.lock);
 }
 
