@@ -4,6 +4,7 @@
  * is a tree that the rest of the program may rely on; line ends of either kind mean the same.
  */
 #include "core/config.h"
+#include "core/config_class.h"
 #include "core/config_syntax.h"
 #include "proto/http1_head.h"
 #include "proto/origin.h"
@@ -92,6 +93,43 @@ static bool is_cluster_of(const struct config *config, const struct config_clust
 	return cluster >= config->clusters && cluster < config->clusters + config->n_clusters;
 }
 
+/* What a bucket counts with: neither nothing nor more than its clock holds. */
+static void check_burst(uint64_t per_s, uint64_t burst)
+{
+	CHECK((per_s == 0) == (burst == 0));
+	CHECK(burst <= CONFIG_BURST_S_MAX * per_s || burst <= 65536);
+}
+
+static void check_classes(const struct config *config)
+{
+	CHECK(config->n_classes >= 1 && config->n_classes <= CONFIG_CLASSES_MAX);
+	CHECK(config_class_find(config, CONFIG_CLASS_DEFAULT));
+	for (size_t i = 0; i < config->n_classes; i++) {
+		const struct config_class *class = &config->classes[i];
+
+		check_name(class->name);
+		check_burst(class->rate_bytes, class->burst_bytes);
+		check_burst(class->rate_frames, class->burst_frames);
+		CHECK(class->burst_bytes <= CONFIG_BURST_BYTES_MAX);
+		CHECK(class->priority <= 6 && class->over_rate <= CONFIG_OVER_RATE_MARK);
+		CHECK(class->dscp <= 63 || class->dscp == SL_DSCP_KEEP);
+	}
+}
+
+static bool is_class_of(const struct config *config, const struct config_class *class)
+{
+	return class >= config->classes && class < config->classes + config->n_classes;
+}
+
+/* No limit is left to a walker that does not look. */
+static void check_frames(const struct config_route *route)
+{
+	if (route->action == CONFIG_ACTION_PROXY &&
+	    (route->max_frame_bytes || route->max_message_bytes))
+		CHECK(route->splice_frames == CONFIG_FRAMES_AUTO ||
+		      route->splice_frames == CONFIG_FRAMES_STRICT);
+}
+
 static void check_splits(const struct config *config, const struct config_route *route)
 {
 	uint64_t sum = 0;
@@ -146,6 +184,8 @@ static void check_route(const struct config *config, const struct config_route *
 		      route->max_message_bytes);
 	else if (route->n_splits == 0)
 		CHECK(is_cluster_of(config, route->cluster));
+	CHECK(is_class_of(config, route->class));
+	check_frames(route);
 	check_splits(config, route);
 	check_changes(route);
 }
@@ -163,6 +203,7 @@ static void check_tree(const struct config *config)
 	CHECK(config->limits.max_headers >= 1 && config->limits.max_headers <= 128);
 	CHECK(config->drain.hard_stop_ms >= 100);
 	check_listeners(config);
+	check_classes(config);
 	check_clusters(config);
 	for (size_t i = 0; i < config->n_routes; i++)
 		check_route(config, &config->routes[i]);

@@ -11,6 +11,7 @@
 #include "base/ip_prefix.h"
 #include "base/log.h"
 #include "base/std.h"
+#include "sluice/policy.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -137,6 +138,38 @@ struct config_split {
 	uint32_t weight;                      /* 1..CONFIG_WEIGHT_MAX */
 };
 
+/* What becomes of a packet in the kernel that comes faster than its class may. */
+enum config_over_rate {
+	CONFIG_OVER_RATE_DROP,
+	CONFIG_OVER_RATE_MARK, /* by ECN, where both ends speak it */
+};
+
+/* So many, so that labels of metrics are bounded. */
+#define CONFIG_CLASSES_MAX 64u
+/* The class of routes that say none; it is always there. */
+#define CONFIG_CLASS_DEFAULT "default"
+
+/* Rates are those of each connection and direction. */
+struct config_class {
+	char *name;
+	uint64_t rate_bytes;  /* a second; 0 = no limit */
+	uint64_t burst_bytes; /* 0 without a rate */
+	uint32_t rate_frames, burst_frames;
+	enum config_over_rate over_rate;
+	uint64_t pacing;   /* bytes a second; 0 = none */
+	char *dscp_text;   /* as written; NULL = off */
+	uint8_t dscp;      /* or SL_DSCP_KEEP */
+	uint32_t priority; /* SO_PRIORITY; 0 = as it comes */
+};
+
+/* How the kernel follows the frames of spliced connections. */
+enum config_frames {
+	CONFIG_FRAMES_AUTO, /* STRICT with max_frame or max_message, else OBSERVE */
+	CONFIG_FRAMES_OBSERVE,
+	CONFIG_FRAMES_STRICT,
+	CONFIG_FRAMES_OFF,
+};
+
 struct config_route {
 	char *name;
 	/* match: all that are given must hold; routes are tried in the order of the file */
@@ -178,8 +211,11 @@ struct config_route {
 	size_t n_remove_headers;
 	char **rewrite; /* none, or FROM and TO, and NULL */
 	size_t n_rewrite;
-	struct regex *rewrite_regex; /* FROM is "~REGEX"; else NULL */
+	struct regex *rewrite_regex;      /* FROM is "~REGEX"; else NULL */
+	char *class_name;                 /* as written */
+	const struct config_class *class; /* in the same tree */
 	enum config_kernel splice;
+	enum config_frames splice_frames;
 	uint64_t tunnel_timeout_ms; /* idle in both directions; 0 = never */
 	uint64_t max_duration_ms;   /* from open on; 0 = no limit */
 	uint64_t max_frame_bytes;   /* payload; 0 = no limit (PROXY only) */
@@ -240,6 +276,8 @@ struct config {
 	} resolver;
 	struct config_listener *listeners;
 	size_t n_listeners;
+	struct config_class *classes; /* CONFIG_CLASS_DEFAULT among them */
+	size_t n_classes;
 	struct config_cluster *clusters;
 	size_t n_clusters;
 	struct config_route *routes;

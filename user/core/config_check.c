@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/config_check.h"
 
+#include "core/config_class.h"
 #include "core/config_error.h"
 #include "core/config_route.h"
 
@@ -164,6 +165,7 @@ int config_check(const struct config_text *t, const struct config_place *places,
 	int r;
 
 	if ((r = check_limits(&c)) < 0 || (r = check_clusters(&c)) < 0 ||
+	    (r = config_check_classes(t, places, config)) < 0 ||
 	    (r = config_check_routes(t, places, config)) < 0 || (r = check_listeners(&c)) < 0) {
 		if (r == -ENOMEM)
 			config_error_file(t->error, t->file, "out of memory");

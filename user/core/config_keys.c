@@ -11,10 +11,10 @@ const struct config_section *const config_sections[] = {
     &config_section_file,     &config_section_worker,  &config_section_process,
     &config_section_admin,    &config_section_kernel,  &config_section_log,
     &config_section_limits,   &config_section_drain,   &config_section_resolver,
-    &config_section_listener, &config_section_cluster, &config_section_ejection,
-    &config_section_breaker,  &config_section_health,  &config_section_endpoint,
-    &config_section_route,    &config_section_match,   &config_section_headers,
-    &config_section_respond,
+    &config_section_listener, &config_section_class,   &config_section_cluster,
+    &config_section_ejection, &config_section_breaker, &config_section_health,
+    &config_section_endpoint, &config_section_route,   &config_section_match,
+    &config_section_headers,  &config_section_respond,
 };
 
 const size_t config_n_sections = ARRAY_SIZE(config_sections);

@@ -13,6 +13,14 @@ static const char *const forwards[] = {
     NULL,
 };
 
+static const char *const frames_words[] = {
+    [CONFIG_FRAMES_AUTO] = "auto",
+    [CONFIG_FRAMES_OBSERVE] = "observe",
+    [CONFIG_FRAMES_STRICT] = "strict",
+    [CONFIG_FRAMES_OFF] = "off",
+    NULL,
+};
+
 static const struct config_key route_keys[] = {
     {
 	.name = "proxy",
@@ -108,6 +116,18 @@ static const struct config_key route_keys[] = {
 		"for a $. The query stays.",
     },
     {
+	.name = "class",
+	.type = CONFIG_TEXT,
+	.fallback = CONFIG_CLASS_DEFAULT,
+	.min = 1,
+	.max = CONFIG_NAME_MAX,
+	.is_valid = config_is_name,
+	.expected = "the name of a class",
+	.is_reloadable = true,
+	FIELD(struct config_route, class_name),
+	.help = "Class of the route's connections. Each keeps the one that it was opened with.",
+    },
+    {
 	.name = "splice",
 	.type = CONFIG_WORD,
 	.fallback = "auto",
@@ -118,6 +138,20 @@ static const struct config_key route_keys[] = {
 	    "With off, connections stay on the relay, whatever kernel.splice says: for routes "
 	    "whose frames are to be checked and counted to the end, and whose connections are to "
 	    "be closed by Close frames. A change counts for new connections.",
+    },
+    {
+	.name = "splice_frames",
+	.type = CONFIG_WORD,
+	.fallback = "auto",
+	.words = frames_words,
+	.is_reloadable = true,
+	FIELD(struct config_route, splice_frames),
+	.help = "How the kernel follows the frames of spliced connections. With observe it counts "
+		"them, and says so if it could not, because segments were lost or came out of "
+		"order. With strict such a segment is dropped until what was missing has come: "
+		"nothing passes unseen, which costs a retransmission. With off frames are not "
+		"looked at. With auto it is strict on a route with max_frame or max_message, "
+		"else observe. A change counts for new connections.",
     },
     {
 	.name = "tunnel_timeout",

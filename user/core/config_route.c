@@ -3,6 +3,7 @@
 
 #include "base/parse.h"
 #include "base/regex.h"
+#include "core/config_class.h"
 #include "core/config_error.h"
 #include "core/nearest.h"
 #include "core/path_index.h"
@@ -526,7 +527,8 @@ static int check_route(const struct checker *c, uint32_t number, struct config_r
 	int r;
 
 	if ((r = set_action(c, number, route)) < 0 || (r = set_limits(c, number, route)) < 0 ||
-	    (r = check_split_key(c, number, route)) < 0 || (r = check_body(c, number, route)) < 0)
+	    (r = check_split_key(c, number, route)) < 0 || (r = check_body(c, number, route)) < 0 ||
+	    (r = config_class_of_route(c->t, number, c->config, route)) < 0)
 		return r;
 	r = set_match(c, number, route);
 	return r < 0 ? r : set_changes(c, number, route);

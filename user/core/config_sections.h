@@ -2,7 +2,7 @@
 /*
  * The sections of the configuration's table, and how their entries are written. Each stands with
  * its keys in a file by subject: config_keys_process.c, _kernel.c, _limits.c, _listener.c,
- * _cluster.c, _route.c. The index of all is config_keys.c.
+ * _class.c, _cluster.c, _route.c. The index of all is config_keys.c.
  */
 #pragma once
 #include "core/config_keys.h"
@@ -17,6 +17,7 @@
 
 #define KB        (UINT64_C(1) << 10)
 #define MB        (UINT64_C(1) << 20)
+#define GB        (UINT64_C(1) << 30)
 #define TB        (UINT64_C(1) << 40)
 #define SECOND    UINT64_C(1000)
 #define MINUTE    (60 * SECOND)
@@ -38,6 +39,7 @@ extern const struct config_section config_section_limits;
 extern const struct config_section config_section_drain;
 extern const struct config_section config_section_resolver;
 extern const struct config_section config_section_listener;
+extern const struct config_section config_section_class;
 extern const struct config_section config_section_cluster;
 extern const struct config_section config_section_ejection;
 extern const struct config_section config_section_breaker;

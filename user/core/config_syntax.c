@@ -2,6 +2,7 @@
 #include "core/config_syntax.h"
 
 #include "base/address.h"
+#include "base/dscp.h"
 #include "base/ip_prefix.h"
 #include "base/parse.h"
 #include "proto/http1_head.h"
@@ -241,6 +242,13 @@ bool config_is_hash_key(const char *text)
 	if (!name)
 		name = after(text, "cookie:");
 	return name && is_token(name);
+}
+
+bool config_is_dscp(const char *text)
+{
+	uint8_t dscp;
+
+	return dscp_parse(text, &dscp) == 0;
 }
 
 bool config_is_any_text(const char *text)

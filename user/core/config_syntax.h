@@ -48,5 +48,7 @@ bool config_is_name_server(const char *text);
 bool config_is_hash_key(const char *text);
 /** config_is_source_ports() - "FIRST-LAST", from 1024 on */
 bool config_is_source_ports(const char *text);
+/** config_is_dscp() - see dscp_parse() */
+bool config_is_dscp(const char *text);
 /** config_is_any_text() - always */
 bool config_is_any_text(const char *text);
