@@ -41,7 +41,7 @@ def test_proxied_connection(sluiced, endpoint):
         "source": source,
         "route": "all",
         "rule": None,
-        "class": None,
+        "class": "default",
         "cluster": "back-all",
         "endpoint": "e0",
         "path": "relay",

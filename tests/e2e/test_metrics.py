@@ -12,6 +12,7 @@ from lib.endpoint import tunnel
 NAMES = {
     "sluice_build_info",
     "sluice_connections",
+    "sluice_class_pauses_total",
     "sluice_accepted_total",
     "sluice_refused_total",
     "sluice_closed_total",

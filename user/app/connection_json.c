@@ -37,6 +37,7 @@ json_t *connection_json(const struct connection_info *info)
 			info->endpoint, "tenant", info->tenant, "path",
 			sluice_path_name(info->path), "reason", sluice_reason_name(info->reason),
 			"state", connection_state_name(info->state));
+	json_object_set_new(row, "class", json_string(info->class));
 	json_object_set_new(row, "source", json_string(info->source));
 	json_object_set_new(row, "local", json_string(info->local));
 	json_object_set_new(row, "endpoint_source", json_string(info->endpoint_source));

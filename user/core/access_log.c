@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #define BUFFER_BYTES   65536
-#define LINE_MAX_BYTES 2048 /* five names of at most CONFIG_NAME_MAX, and numbers */
+#define LINE_MAX_BYTES 2048 /* six names of at most CONFIG_NAME_MAX, and numbers */
 
 struct access_log_file {
 	atomic_uint refs;
@@ -176,7 +176,7 @@ static void put_connection(struct text_writer *w, const struct connection *c)
 	put_string(w, "source", source);
 	put_string(w, "route", route ? route->name : NULL);
 	put_string(w, "rule", NULL);
-	put_string(w, "class", NULL);
+	put_string(w, "class", c->class ? c->class->name : NULL);
 	put_string(w, "cluster", c->cluster ? c->cluster->name : NULL);
 	put_string(w, "endpoint", c->endpoint ? c->endpoint->name : NULL);
 	put_string(w, "path", c->opened_ns ? sluice_path_name(c->path) : NULL);

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "core/class_stats.h"
+#include "core/config_class.h"
 #include "core/connection.h"
 #include "core/leftovers.h"
 #include "core/promoter.h"
@@ -20,7 +22,8 @@
 /* What tells one ancestor from another. No padding. */
 struct ancestor_key {
 	uint64_t tunnel_timeout_ns, max_duration_ns, max_frame_bytes, max_message_bytes;
-	uint32_t listener, route, cluster, endpoint; /* ids of names */
+	uint32_t listener, route, class_id, cluster, endpoint,
+	    policy; /* ids of names, and its row */
 };
 
 /* A piece of the configuration that is gone: what connections point to. */
@@ -29,9 +32,11 @@ struct ancestor {
 	struct ancestor_key key;
 	struct config_listener listener;
 	struct config_route route;
+	struct config_class class;
+	struct class_stats *class_stats; /* one reference */
 	struct config_cluster cluster;
 	struct config_endpoint endpoint;
-	char names[4][CONFIG_NAME_MAX + 1]; /* of these */
+	char names[5][CONFIG_NAME_MAX + 1]; /* of these */
 };
 
 /* One worker's share of the work: every n-th. */
@@ -80,9 +85,26 @@ static char *copy_name(struct ancestor *ancestor, size_t i, const char *name)
 	return ancestor->names[i];
 }
 
-static void fill(struct ancestor *ancestor, const struct leftovers *left,
-		 const struct left_conn *conn)
+/* As its row says: the configuration may have no such class any more. */
+static int fill_class(const struct adoption *a, struct ancestor *ancestor,
+		      const struct left_conn *conn)
 {
+	struct sl_policy policy;
+	int error = policies_row(a->splice->policies, conn->flows[0].policy, &policy);
+
+	if (error < 0)
+		return error;
+	policy_to_class(&policy, &ancestor->class);
+	ancestor->class.name =
+	    copy_name(ancestor, 4, left_conn_name(&a->left, conn, SL_NAME_CLASS));
+	ancestor->route.class = &ancestor->class;
+	ancestor->class_stats = class_stats_get(ancestor->class.name);
+	return ancestor->class_stats ? 0 : -ENOMEM;
+}
+
+static int fill(const struct adoption *a, struct ancestor *ancestor, const struct left_conn *conn)
+{
+	const struct leftovers *left = &a->left;
 	const char *endpoint = left_conn_name(left, conn, SL_NAME_ENDPOINT);
 	const char *slash = strchr(endpoint, '/');
 
@@ -98,6 +120,15 @@ static void fill(struct ancestor *ancestor, const struct leftovers *left,
 	ancestor->route.max_duration_ms = ancestor->key.max_duration_ns / NS_PER_MS;
 	ancestor->route.max_frame_bytes = ancestor->key.max_frame_bytes;
 	ancestor->route.max_message_bytes = ancestor->key.max_message_bytes;
+	return fill_class(a, ancestor, conn);
+}
+
+static void ancestor_free(struct ancestor *ancestor)
+{
+	if (!ancestor)
+		return;
+	class_stats_unref(ancestor->class_stats);
+	free(ancestor);
 }
 
 static struct ancestor *find_or_make(struct adoption *a, const struct left_conn *conn)
@@ -112,8 +143,10 @@ static struct ancestor *find_or_make(struct adoption *a, const struct left_conn 
 	    .max_message_bytes = record->max_message_bytes,
 	    .listener = record->listener,
 	    .route = record->route,
+	    .class_id = record->class_id,
 	    .cluster = record->cluster,
 	    .endpoint = record->endpoint,
+	    .policy = conn->flows[0].policy,
 	};
 	uint64_t hash = hash_bytes(&a->hash_key, &key, sizeof(key));
 	struct ancestor *ancestor = find(a, &key, hash);
@@ -121,12 +154,14 @@ static struct ancestor *find_or_make(struct adoption *a, const struct left_conn 
 	if (ancestor)
 		return ancestor;
 	ancestor = calloc(1, sizeof(*ancestor));
-	if (!ancestor || hash_table_insert(&a->ancestors, &ancestor->node, hash) < 0) {
-		free(ancestor);
+	if (!ancestor)
+		return NULL;
+	ancestor->key = key;
+	if (fill(a, ancestor, conn) < 0 ||
+	    hash_table_insert(&a->ancestors, &ancestor->node, hash) < 0) {
+		ancestor_free(ancestor);
 		return NULL;
 	}
-	ancestor->key = key;
-	fill(ancestor, &a->left, conn);
 	return ancestor;
 }
 
@@ -170,6 +205,26 @@ static void mark_ports(const struct adoption *a)
 	}
 }
 
+/* ---- policies -------------------------------------------------------------------------------- */
+
+/* Likewise: rows that flows go on using are nobody else's. Those of strays go with them. */
+static int hold_policies(const struct adoption *a)
+{
+	struct policies *policies = a->splice->policies;
+	int error = 0;
+
+	for (size_t i = 0; i < a->left.n_conns && error == 0; i++) {
+		if (!a->left.conns[i].is_stray)
+			error = policies_adopt(policies, a->left.conns[i].flows[0].policy);
+	}
+	for (size_t i = 0; i < a->left.n_flows && error == 0; i++) {
+		if (left_flow_is_quarantined(&a->left.flows[i]))
+			error = policies_adopt(policies, a->left.flows[i].policy);
+	}
+	/* What the configuration says now counts for them, too. */
+	return error < 0 ? error : policies_follow(policies, a->generation.config);
+}
+
 /* ---- on the workers ------------------------------------------------------------------------ */
 
 static void add(_Atomic uint64_t *counter)
@@ -203,6 +258,7 @@ static int make_connection(struct part *part, const struct left_conn *left,
 		return error;
 	c->listener = &ancestor->listener;
 	c->route = &ancestor->route;
+	connection_set_class(c, &ancestor->class, ancestor->class_stats);
 	c->cluster = &ancestor->cluster;
 	c->endpoint = &ancestor->endpoint;
 	c->accepted_ns = record->accepted_ns;
@@ -221,6 +277,7 @@ static void give_up(struct adoption *a, const struct left_conn *left)
 	(void)conn_table_delete(a->splice->pins.conns_fd, left->conn.conn_id);
 	for (size_t i = 0; i < 2; i++)
 		remove_flow(a, &left->flows[i]);
+	policies_drop(a->splice->policies, left->flows[0].policy);
 }
 
 /* Whoever looks at the pins sees whose it is now. */
@@ -251,7 +308,7 @@ static void adopt(struct part *part, const struct left_conn *left, const struct 
 	if (w->shared->adopt)
 		w->shared->adopt(c, a->base, &endpoint);
 	sign(a, &left->conn);
-	if (promotion_adopt(c, keys, left->conn.legs) < 0)
+	if (promotion_adopt(c, keys, left->conn.legs, left->flows[0].policy) < 0)
 		connection_end(c, EGW_INTERNAL);
 	if (connection_is_closed(c)) {
 		add(&a->n_ended);
@@ -304,11 +361,14 @@ static void take_flow(struct part *part, size_t i)
 	struct adoption *a = part->adoption;
 	const struct left_flow *flow = &a->left.flows[i];
 
-	if (left_flow_is_quarantined(flow) &&
-	    promoter_adopt_retired(part->worker->promoter, &flow->key) == 0)
-		add(&a->n_quarantined);
-	else
+	if (!left_flow_is_quarantined(flow)) {
 		remove_flow(a, flow);
+	} else if (promoter_adopt_retired(part->worker->promoter, &flow->key, flow->policy) == 0) {
+		add(&a->n_quarantined);
+	} else {
+		remove_flow(a, flow);
+		policies_drop(a->splice->policies, flow->policy);
+	}
 }
 
 static void report(const struct adoption *a)
@@ -414,6 +474,8 @@ int adoption_new(struct splice *splice, struct generation *generation,
 	hash_table_init(&a->ancestors);
 	error = leftovers_read(&source, &a->left);
 	if (error == 0)
+		error = hold_policies(a);
+	if (error == 0)
 		error = find_ancestors(a);
 	if (error < 0) {
 		adoption_free(a);
@@ -433,7 +495,7 @@ static void free_ancestors(struct adoption *a)
 			struct ancestor *ancestor = container_of(node, struct ancestor, node);
 
 			node = node->next;
-			free(ancestor);
+			ancestor_free(ancestor);
 		}
 	}
 	hash_table_done(&a->ancestors);

@@ -18,6 +18,7 @@ static int fill_names(const struct connection *c, struct name_cache *names, stru
 	} list[] = {
 	    {SL_NAME_LISTENER, c->listener->name, &conn->listener},
 	    {SL_NAME_ROUTE, c->route->name, &conn->route},
+	    {SL_NAME_CLASS, c->class->name, &conn->class_id},
 	    {SL_NAME_CLUSTER, c->cluster->name, &conn->cluster},
 	    {SL_NAME_ENDPOINT, endpoint, &conn->endpoint},
 	};

@@ -5,8 +5,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/access_log.h"
+#include "core/class_stats.h"
 #include "core/generation.h"
 #include "core/handshake.h"
+#include "core/leg_class.h"
 #include "core/promotion.h"
 #include "core/spliced.h"
 #include "core/worker.h"
@@ -63,6 +65,60 @@ void connection_set_state(struct connection *c, enum connection_state state)
 {
 	assert(transitions[c->state] & (1u << state));
 	c->state = (uint8_t)state;
+	/* Last words are read as they come: close_timeout runs. */
+	if (state == CONNECTION_CLOSING) {
+		leg_class_lift(&c->client);
+		leg_class_lift(&c->endpoint_leg);
+	}
+}
+
+/* ---- by path and class --------------------------------------------------------------------- */
+
+/* @sign: 1 or -1 */
+static void count(const struct connection *c, int sign)
+{
+	stat_add(&c->worker->stats->connections[c->path], (uint64_t)sign);
+	if (c->class_stats)
+		atomic_fetch_add_explicit(&c->class_stats->n_connections[c->path], (uint64_t)sign,
+					  memory_order_relaxed);
+}
+
+static bool is_counted(const struct connection *c)
+{
+	return (c->opened_ns || c->is_adopted) && !connection_is_closed(c);
+}
+
+static void apply_class(struct connection *c, const struct config_class *before)
+{
+	int error = leg_class_apply(&c->client, before, c->class, c->class_stats);
+
+	if (error == 0)
+		error = leg_class_apply(&c->endpoint_leg, before, c->class, c->class_stats);
+	if (error < 0)
+		log_conn(LOG_LEVEL_ERROR, c->id, "is not held to class %s: %s", c->class->name,
+			 strerror(-error));
+}
+
+void connection_mark(struct connection *c)
+{
+	if (c->class && c->state == CONNECTION_OPEN)
+		apply_class(c, NULL);
+}
+
+void connection_set_class(struct connection *c, const struct config_class *class,
+			  struct class_stats *stats)
+{
+	const struct config_class *before = c->class;
+	bool is_open = is_counted(c);
+
+	if (is_open)
+		count(c, -1);
+	c->class = class;
+	c->class_stats = stats;
+	if (is_open)
+		count(c, 1);
+	if (c->state == CONNECTION_OPEN && before)
+		apply_class(c, before);
 }
 
 void connection_set_stage(struct connection *c, const struct connection_ops *ops, void *stage,
@@ -174,7 +230,7 @@ int connection_adopt(struct worker *worker, struct generation *generation, uint6
 	c->reason = SLUICE_REASON_NONE;
 	c->http_status = 101;
 	c->is_adopted = true;
-	stat_add(&worker->stats->connections[c->path], 1);
+	count(c, 1);
 	c->is_socketless = true;
 	*ret_connection = c;
 	return 0;
@@ -200,7 +256,8 @@ void connection_open(struct connection *c, enum sluice_path path, enum sluice_re
 	c->opened_ns = clock_monotonic_ns();
 	stat_sub(&c->worker->stats->handshaking, 1);
 	stats_add_handshake(c->worker->stats, c->opened_ns - c->accepted_ns);
-	stat_add(&c->worker->stats->connections[path], 1);
+	count(c, 1);
+	connection_mark(c);
 	if (c->route->max_duration_ms)
 		connection_limit_duration(c);
 	/* While it was on its way a reload had to leave it where it was. */
@@ -210,10 +267,10 @@ void connection_open(struct connection *c, enum sluice_path path, enum sluice_re
 
 void connection_set_path(struct connection *c, enum sluice_path path, enum sluice_reason reason)
 {
-	stat_sub(&c->worker->stats->connections[c->path], 1);
+	count(c, -1);
 	c->path = (uint8_t)path;
 	c->reason = (uint8_t)reason;
-	stat_add(&c->worker->stats->connections[path], 1);
+	count(c, 1);
 }
 
 void connection_set_error(struct connection *c, int error)
@@ -228,7 +285,7 @@ static void account(struct connection *c)
 	size_t index = proto_error_index(c->error);
 
 	if (c->opened_ns) {
-		stat_sub(&stats->connections[c->path], 1);
+		count(c, -1);
 		stat_add(&stats->closed[index], 1);
 	} else {
 		stat_sub(&stats->handshaking, 1);
@@ -271,7 +328,7 @@ void connection_end(struct connection *c, int error)
 void connection_leave(struct connection *c)
 {
 	log_conn(LOG_LEVEL_DEBUG, c->id, "is left to the kernel");
-	stat_sub(&c->worker->stats->connections[c->path], 1);
+	count(c, -1);
 	if (c->on_end)
 		c->on_end(c);
 	let_go(c);

@@ -23,6 +23,7 @@
 #include <ev.h>
 #include <netinet/in.h>
 
+struct class_stats;
 struct connection;
 struct connection_meter;
 struct generation;
@@ -72,6 +73,8 @@ struct connection {
 	struct config *config;                  /* the generation's */
 	const struct config_listener *listener; /* lives as long as the listener */
 	const struct config_route *route;       /* NULL until one matched; these live in config */
+	const struct config_class *class;       /* NULL until a route matched */
+	struct class_stats *class_stats;        /* likewise; the generation has a reference */
 	const struct config_cluster *cluster;   /* NULL unless proxied */
 	const struct config_endpoint *endpoint; /* likewise, until one is chosen */
 	struct leg client, endpoint_leg;
@@ -131,6 +134,14 @@ void connection_free(struct connection *c);
 void connection_set_generation(struct connection *c, struct generation *generation);
 /** connection_set_state() - the only writer of state; aborts on a transition not in its table */
 void connection_set_state(struct connection *c, enum connection_state state);
+/**
+ * connection_set_class() - decided by its route; later the class of this name in another
+ * configuration: what has changed counts at once for the sockets of an open one
+ */
+void connection_set_class(struct connection *c, const struct config_class *class,
+			  struct class_stats *stats);
+/** connection_mark() - hold an open one's sockets to its class; by whoever has made new ones */
+void connection_mark(struct connection *c);
 /** connection_set_stage() - replace the ops and their data (old data is freed) */
 void connection_set_stage(struct connection *c, const struct connection_ops *ops, void *stage,
 			  void (*free_stage)(void *stage));

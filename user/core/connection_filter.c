@@ -22,6 +22,7 @@ bool connection_filter_matches(const struct connection_filter *filter, const str
 {
 	return (filter->id == 0 || filter->id == c->id) &&
 	       name_matches(filter->route, c->route ? c->route->name : NULL) &&
+	       name_matches(filter->class, c->class ? c->class->name : NULL) &&
 	       name_matches(filter->cluster, c->cluster ? c->cluster->name : NULL) &&
 	       name_matches(filter->endpoint, c->endpoint ? c->endpoint->name : NULL) &&
 	       name_matches(filter->listener, c->listener->name) &&
@@ -37,6 +38,7 @@ bool connection_filter_fits(const struct connection_filter *filter,
 {
 	return (filter->id == 0 || filter->id == info->id) &&
 	       name_matches(filter->route, info->route) &&
+	       name_matches(filter->class, info->class) &&
 	       name_matches(filter->cluster, info->cluster) &&
 	       name_matches(filter->endpoint, info->endpoint) &&
 	       name_matches(filter->listener, info->listener) &&
@@ -65,6 +67,11 @@ static int set_id(struct connection_filter *filter, const char *text)
 static int set_route(struct connection_filter *filter, const char *text)
 {
 	return copy_name(text, filter->route);
+}
+
+static int set_class(struct connection_filter *filter, const char *text)
+{
+	return copy_name(text, filter->class);
 }
 
 static int set_cluster(struct connection_filter *filter, const char *text)
@@ -120,6 +127,7 @@ static const struct condition {
 } conditions[] = {
     {"conn", set_id, "a connection id of 13 characters"},
     {"route", set_route, "the name of a route"},
+    {"class", set_class, "the name of a class"},
     {"cluster", set_cluster, "the name of a cluster"},
     {"endpoint", set_endpoint, "the name of an endpoint"},
     {"listener", set_listener, "the name of a listener"},

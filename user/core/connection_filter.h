@@ -16,6 +16,7 @@ struct connection_filter {
 	int path;          /* enum sluice_path, or -1 = any */
 	struct ip_prefix source;
 	char route[CONFIG_NAME_MAX + 1]; /* "" = any; likewise below */
+	char class[CONFIG_NAME_MAX + 1];
 	char cluster[CONFIG_NAME_MAX + 1];
 	char endpoint[CONFIG_NAME_MAX + 1];
 	char listener[CONFIG_NAME_MAX + 1];

@@ -107,6 +107,7 @@ void connection_describe(const struct connection *c, struct connection_info *ret
 	connection_read_traffic(c, &ret_info->traffic);
 	copy_name(ret_info->listener, c->listener->name);
 	copy_name(ret_info->route, c->route ? c->route->name : NULL);
+	copy_name(ret_info->class, c->class ? c->class->name : NULL);
 	copy_name(ret_info->cluster, c->cluster ? c->cluster->name : NULL);
 	copy_name(ret_info->endpoint, c->endpoint ? c->endpoint->name : NULL);
 	connection_format_source(c, ret_info->source, sizeof(ret_info->source));

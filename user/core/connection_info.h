@@ -32,6 +32,7 @@ struct connection_info {
 	bool is_adopted;
 	char listener[CONFIG_NAME_MAX + 1];
 	char route[CONFIG_NAME_MAX + 1]; /* "" = none yet; likewise below */
+	char class[CONFIG_NAME_MAX + 1];
 	char cluster[CONFIG_NAME_MAX + 1];
 	char endpoint[CONFIG_NAME_MAX + 1];
 	char tenant[CONFIG_NAME_MAX + 1];

@@ -2,6 +2,7 @@
 #include "core/leftovers.h"
 
 #include "base/base32.h"
+#include "core/config.h"
 #include "core/conn_record.h"
 #include "core/flow_pair.h"
 #include "kern/conn_table.h"
@@ -58,6 +59,10 @@ static bool is_known(const struct leftovers *left, enum sl_name_kind kind, uint3
 static bool has_known_names(const struct leftovers *left, const struct sl_conn *conn, char *ret_why,
 			    size_t size)
 {
+	/* 0 is none. */
+	if (conn->class_id &&
+	    !is_known(left, SL_NAME_CLASS, conn->class_id, "class", ret_why, size))
+		return false;
 	return is_known(left, SL_NAME_LISTENER, conn->listener, "listener", ret_why, size) &&
 	       is_known(left, SL_NAME_ROUTE, conn->route, "route", ret_why, size) &&
 	       is_known(left, SL_NAME_CLUSTER, conn->cluster, "cluster", ret_why, size) &&
@@ -160,6 +165,7 @@ static int take_flow(const struct flow_key *key, const struct sl_flow *flow, voi
 	    .marks = flow->marks,
 	    .direction = flow->direction,
 	    .is_counted = flow_is_counted(flow),
+	    .policy = flow->policy,
 	};
 	struct reading *r = arg;
 	struct left_conn *conn = find_conn(r->left, flow->conn_id);
@@ -254,11 +260,12 @@ const char *left_conn_name(const struct leftovers *leftovers, const struct left_
 			   enum sl_name_kind kind)
 {
 	uint32_t ids[] = {
-	    [SL_NAME_LISTENER] = left->conn.listener,
-	    [SL_NAME_ROUTE] = left->conn.route,
-	    [SL_NAME_CLUSTER] = left->conn.cluster,
+	    [SL_NAME_LISTENER] = left->conn.listener, [SL_NAME_ROUTE] = left->conn.route,
+	    [SL_NAME_CLASS] = left->conn.class_id,    [SL_NAME_CLUSTER] = left->conn.cluster,
 	    [SL_NAME_ENDPOINT] = left->conn.endpoint,
 	};
 
+	if (kind == SL_NAME_CLASS && ids[kind] == 0)
+		return CONFIG_CLASS_DEFAULT;
 	return name_list_find(&leftovers->names, kind, ids[kind]);
 }

@@ -2,6 +2,7 @@
 #include "core/leg.h"
 
 #include "core/connection.h"
+#include "core/leg_class.h"
 #include "core/worker.h"
 
 #include <linux/sockios.h>
@@ -52,6 +53,7 @@ void leg_close(struct leg *leg)
 		close(TAKE_FD(leg->fd));
 	}
 	byte_queue_done(&leg->out);
+	leg_class_lift(leg);
 }
 
 void leg_reset(struct leg *leg)
@@ -77,13 +79,28 @@ uint32_t leg_rtt_us(const struct leg *leg)
 
 void leg_start_reading(struct leg *leg)
 {
-	if (leg->fd >= 0 && !leg->saw_eof)
+	leg->is_wanted = true;
+	if (leg->fd >= 0 && !leg->saw_eof && !leg->is_paused)
 		ev_io_start(loop_of(leg), &leg->on_readable);
 }
 
 void leg_stop_reading(struct leg *leg)
 {
+	leg->is_wanted = false;
 	ev_io_stop(loop_of(leg), &leg->on_readable);
+}
+
+void leg_pause(struct leg *leg)
+{
+	leg->is_paused = true;
+	ev_io_stop(loop_of(leg), &leg->on_readable);
+}
+
+void leg_resume(struct leg *leg)
+{
+	leg->is_paused = false;
+	if (leg->is_wanted)
+		leg_start_reading(leg);
 }
 
 ssize_t leg_recv(struct leg *leg, void *buf, size_t cap)

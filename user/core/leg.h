@@ -14,6 +14,7 @@
 #include <ev.h>
 
 struct connection;
+struct leg_limit;
 struct worker;
 
 /* Most bytes that one read takes, hence also what may wait for a leg that does not drain. */
@@ -41,14 +42,18 @@ struct leg {
 	bool is_discarding; /* what arrives is no longer looked at */
 	bool is_pong_due;   /* the peer owes the answer to a Ping of ours (core/keepalive.h) */
 	bool is_unwalked;   /* nobody knows where in a frame it is: passed on without a look */
+	bool is_wanted;     /* what arrives should be read */
+	bool is_paused;     /* but not now: it is over a limit */
 	uint64_t bytes_in,
-	    bytes_out; /* of the WebSocket stream: received here, accepted for here */
+	    bytes_out;           /* of the WebSocket stream: received here, accepted for here */
+	struct leg_limit *limit; /* leg_class.h; owned; NULL = none */
 };
 
 void leg_init(struct leg *leg, struct connection *connection);
 /** leg_open() - take @fd (non-blocking) over; no watcher is started */
 void leg_open(struct leg *leg, int fd);
-/** leg_close() - stop the watchers, close the socket, drop the queue; harmless if not open */
+/** leg_close() - stop the watchers, close the socket, drop the queue and the limit; harmless if not
+ *  open */
 void leg_close(struct leg *leg);
 /** leg_reset() - as leg_close(), but the peer sees an RST, unless that would cost it bytes that
  *  were accepted for it and are not yet acknowledged */
@@ -64,6 +69,9 @@ uint32_t leg_rtt_us(const struct leg *leg);
 
 void leg_start_reading(struct leg *leg);
 void leg_stop_reading(struct leg *leg);
+/** leg_pause() - do not read, whatever was or will be started, until leg_resume() */
+void leg_pause(struct leg *leg);
+void leg_resume(struct leg *leg);
 
 /**
  * leg_recv() - one read of at most @cap bytes

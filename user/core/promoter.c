@@ -23,6 +23,7 @@ static void release(struct promoter *promoter, struct promotion *p)
 	if (p->has_port)
 		port_pool_give_back(promoter->splice->ports, &p->source, &p->endpoint,
 				    address_port(&p->source), clock_monotonic_ns());
+	promotion_entries_drop_policy(p);
 	list_remove(&p->node);
 	free(p);
 }
@@ -161,7 +162,7 @@ void promoter_settle(struct promoter *promoter)
 	}
 }
 
-int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key)
+int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key, uint8_t policy)
 {
 	struct promotion *p = calloc(1, sizeof(*p));
 
@@ -173,6 +174,8 @@ int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key
 	p->legs[SL_TO_CLIENT].has_flow = true;
 	flow_key_addresses(key, &p->endpoint, &p->source);
 	p->has_port = true;
+	p->policy = policy;
+	p->has_policy = true;
 	p->state = PROMOTION_RETIRED;
 	list_init(&p->node);
 	promoter_retire(promoter, p);

@@ -47,8 +47,9 @@ void promoter_retire(struct promoter *promoter, struct promotion *promotion);
  */
 void promoter_settle(struct promoter *promoter);
 /** promoter_adopt_retired() - likewise, of another process's, which has left only the entry of
- *  packets of the endpoint; its port has been marked as used. Return: 0 or -ENOMEM */
-int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key);
+ *  packets of the endpoint; its port has been marked as used, and @policy is held for it. Return: 0
+ *  or -ENOMEM */
+int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key, uint8_t policy);
 /** promoter_add_spliced() - @promotion has become spliced: sweeps look at it */
 void promoter_add_spliced(struct promoter *promoter, struct promotion *promotion);
 /** promoter_remove_spliced() - it is over */

@@ -415,7 +415,7 @@ static void adopt_leg(struct promotion_leg *leg, const struct sl_leg *record,
 }
 
 int promotion_adopt(struct connection *c, const struct flow_key *const keys[2],
-		    const struct sl_leg legs[2])
+		    const struct sl_leg legs[2], uint8_t policy)
 {
 	struct promotion *p = promotion_new(c);
 
@@ -428,7 +428,8 @@ int promotion_adopt(struct connection *c, const struct flow_key *const keys[2],
 	}
 	relay_prepare(c, WS_RSV_MASK);
 	flow_key_addresses(keys[SL_TO_CLIENT], &p->endpoint, &p->source);
-	p->has_port = p->has_record = true;
+	p->policy = policy;
+	p->has_policy = p->has_port = p->has_record = true;
 	c->promotion = p;
 	spliced_adopt(p);
 	return 0;
@@ -449,6 +450,7 @@ void promotion_leave(struct connection *c)
 
 	timer_disarm(&p->timer);
 	promoter_remove_spliced(p->promoter, p);
+	promotion_entries_drop_policy(p);
 	free(p->demotion);
 	free(p);
 }
@@ -475,5 +477,6 @@ void promotion_end(struct connection *c)
 	promotion_entries_remove(p, SL_TO_CLIENT);
 	spliced_reset_peers(p);
 	promotion_entries_drop_port(p, true);
+	promotion_entries_drop_policy(p);
 	free(p);
 }

@@ -82,7 +82,9 @@ struct promotion {
 		uint32_t snd_nxt, rcv_nxt;
 	} last[2];
 	bool has_last;
-	uint8_t state;                    /* enum promotion_state */
+	uint8_t state;  /* enum promotion_state */
+	uint8_t policy; /* its row, in both entries */
+	bool has_policy;
 	bool has_port;                    /* of @source, taken from the pool */
 	bool has_record;                  /* in `conns` */
 	bool is_over;                     /* the kernel has seen its end */
@@ -139,11 +141,12 @@ uint16_t promotion_peer_mss(const struct promotion_leg *leg);
  * and look whether they have ended
  * @keys: by enum sl_direction
  * @legs: likewise, of its record
+ * @policy: of the entries, and held for it from here on, also on failure
  *
  * Its port has been marked as used, and its record is in conns. Return: 0 or -ENOMEM.
  */
 int promotion_adopt(struct connection *c, const struct flow_key *const keys[2],
-		    const struct sl_leg legs[2]);
+		    const struct sl_leg legs[2], uint8_t policy);
 /** promotion_take_leave() - of a RETIRED one whose line is in the access log: its record goes, and
  *  what nobody needs of its entries */
 void promotion_take_leave(struct promotion *p);

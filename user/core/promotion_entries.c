@@ -50,6 +50,7 @@ static int insert_flow(struct promotion *p, size_t direction)
 	    .state = SL_LEARN,
 	    .last_ns = clock_monotonic_ns(),
 	    .direction = (uint8_t)direction,
+	    .policy = p->policy,
 	    .epoch = p->promoter->splice->epoch,
 	    .conn_id = p->c->id,
 	};
@@ -73,6 +74,30 @@ static enum sluice_reason reason_of(int error)
 	return error == -ENOSPC ? SLUICE_REASON_MAP_FULL : SLUICE_REASON_KERNEL;
 }
 
+/* Until both of its entries are gone. */
+static enum sluice_reason take_policy(struct promotion *p)
+{
+	int error;
+
+	if (p->has_policy)
+		return SLUICE_REASON_NONE;
+	/* The programs do not enforce rates yet. */
+	if (p->c->class->rate_bytes || p->c->class->rate_frames)
+		return SLUICE_REASON_LIMIT;
+	error = policies_take(p->promoter->splice->policies, p->c->class, p->c->route, &p->policy);
+	p->has_policy = error == 0;
+	if (error == -ENOBUFS)
+		return SLUICE_REASON_LIMIT;
+	return error < 0 ? reason_of(error) : SLUICE_REASON_NONE;
+}
+
+void promotion_entries_drop_policy(struct promotion *p)
+{
+	if (p->has_policy)
+		policies_drop(p->promoter->splice->policies, p->policy);
+	p->has_policy = false;
+}
+
 enum sluice_reason promotion_entries_add_client(struct promotion *p)
 {
 	struct promotion_leg *leg = &p->legs[SL_TO_ENDPOINT];
@@ -86,6 +111,8 @@ enum sluice_reason promotion_entries_add_client(struct promotion *p)
 	    flow_key_init(&peer, &local, &leg->key) < 0)
 		return SLUICE_REASON_NO_HOOK; /* a unix socket */
 	reason = find_way(p->promoter, &local, &peer, leg, &source);
+	if (reason == SLUICE_REASON_NONE)
+		reason = take_policy(p);
 	if (reason != SLUICE_REASON_NONE)
 		return reason;
 	error = insert_flow(p, SL_TO_ENDPOINT);

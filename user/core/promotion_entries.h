@@ -27,6 +27,9 @@ enum sluice_reason promotion_entries_add_endpoint(struct promotion *p, const str
 void promotion_entries_remove(struct promotion *p, size_t direction);
 /** promotion_entries_drop_port() - if there is one; @was_sent: it may have been on the wire */
 void promotion_entries_drop_port(struct promotion *p, bool was_sent);
+/** promotion_entries_drop_policy() - if it holds one: its entries are gone, or are another
+ *  process's */
+void promotion_entries_drop_policy(struct promotion *p);
 /** promotion_entries_take() - remove both. Return: whether both were there; then copies of what
  *  they were at that instant */
 bool promotion_entries_take(struct promotion *p, struct sl_flow ret_flows[2]);

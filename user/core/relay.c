@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include "core/connection.h"
+#include "core/leg_class.h"
 #include "core/promotion.h"
 #include "core/worker.h"
 #include "proto/ws_frame.h"
@@ -168,12 +169,14 @@ static void forward_passed(struct connection *c, struct leg *from, const uint8_t
 static void walk_and_forward(struct connection *c, struct leg *from, const uint8_t *data,
 			     size_t len)
 {
-	uint64_t before[WS_KIND_COUNT];
+	const uint64_t *n_frames = is_client(from) ? &c->frames_in : &c->frames_out;
+	uint64_t before[WS_KIND_COUNT], n_before = *n_frames;
 	size_t pass;
 	int error;
 
 	if (unlikely(from->is_unwalked)) {
 		forward(c, from, data, len);
+		leg_class_charge(from, len, 0);
 		return;
 	}
 	memcpy(before, from->walker.frames, sizeof(before));
@@ -186,6 +189,7 @@ static void walk_and_forward(struct connection *c, struct leg *from, const uint8
 	forward_passed(c, from, data, pass);
 	if (connection_is_closed(c))
 		return;
+	leg_class_charge(from, pass, *n_frames - n_before);
 	if (unlikely(from->walker.is_closed))
 		limit_closing(c);
 	/* RFC 6455 s5.5.1: nothing counts behind a Close; the peers are parting anyway. */
@@ -216,11 +220,18 @@ static void on_eof(struct connection *c, struct leg *from)
 	end_if_done(c);
 }
 
+/* RFC 6455 s5.2, s5.1: the shortest frame has two bytes, and what a client masks with. */
+static size_t room_for(const struct leg *from)
+{
+	return leg_class_room(from, from->is_unwalked ? LEG_READ_MAX : from->walker.frame_left,
+			      is_client(from) ? 6 : 2);
+}
+
 static ssize_t receive(struct connection *c, struct leg *leg, uint8_t **ret_data, size_t *ret_len)
 {
 	/* The held header and the bytes behind it become one run. */
 	uint8_t *data = (uint8_t *)worker_scratch(c->worker);
-	ssize_t n = leg_recv(leg, data + leg->held_len, LEG_READ_MAX);
+	ssize_t n = leg_recv(leg, data + leg->held_len, room_for(leg));
 
 	if (n > 0) {
 		memcpy(data, leg->held, leg->held_len);
@@ -474,6 +485,7 @@ void relay_resume(struct connection *c, uint64_t idle_ms)
 	connection_set_stage(c, &relay_ops, NULL, NULL);
 	c->active_at = ev_now(c->worker->loop) - (ev_tstamp)idle_ms / 1000;
 	timer_disarm(&c->timer);
+	connection_mark(c);
 	if (limit_ms)
 		timer_arm(&c->timer, limit_ms > idle_ms ? limit_ms - idle_ms : 1);
 	leg_start_reading(&c->client);

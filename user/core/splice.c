@@ -62,6 +62,21 @@ static int make_ports(const struct config *config, struct splice *splice)
 	return port_pool_new(&options, &splice->ports);
 }
 
+/* What classes do, adoption tells: it has the configuration in force. */
+static int make_policies(struct splice *s, struct bpf_pins_error *why)
+{
+	int error = policies_new(s->pins.policies_fd, s->pins.names_fd, &s->pins.ids, &s->policies);
+
+	return error < 0 ? fail(why, error, SLUICE_REASON_KERNEL, strerror(-error)) : 0;
+}
+
+static void release(struct splice *s)
+{
+	policies_free(TAKE_PTR(s->policies));
+	port_pool_free(TAKE_PTR(s->ports));
+	bpf_pins_close(&s->pins);
+}
+
 static int open_locked(const struct config *config, struct splice *s, struct bpf_pins_error *why)
 {
 	int error = bpf_pins_open(config->kernel.pins, &s->pins, why);
@@ -71,15 +86,11 @@ static int open_locked(const struct config *config, struct splice *s, struct bpf
 	error = check_repair(why);
 	if (error == 0 && make_ports(config, s) < 0)
 		error = fail(why, -ENOMEM, SLUICE_REASON_PORTS, strerror(ENOMEM));
+	if (error == 0)
+		error = make_policies(s, why);
 	if (error < 0)
-		bpf_pins_close(&s->pins);
+		release(s);
 	return error;
-}
-
-static void release(struct splice *s)
-{
-	port_pool_free(TAKE_PTR(s->ports));
-	bpf_pins_close(&s->pins);
 }
 
 static int stop_walk(uint64_t conn_id, const struct sl_conn *conn, void *arg)

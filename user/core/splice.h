@@ -12,6 +12,7 @@
 #include "base/parse.h"
 #include "base/std.h"
 #include "core/config.h"
+#include "core/policies.h"
 #include "kern/bpf_pins.h"
 #include "kern/port_pool.h"
 
@@ -35,6 +36,7 @@ struct splice {
 	struct port_pool *ports;
 	struct port_range port_range; /* of these */
 	uint64_t quarantine_ns;       /* of theirs, and of the entries of what has ended */
+	struct policies *policies;
 	uint32_t epoch;
 	int lock_fd; /* of the pins: one daemon at a time works with them */
 };

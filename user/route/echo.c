@@ -4,9 +4,13 @@
 #include "base/byte_queue.h"
 #include "base/text_writer.h"
 #include "core/connection.h"
+#include "core/leg_class.h"
 #include "core/worker.h"
 #include "proto/ws_handshake.h"
 #include "proto/ws_message.h"
+
+/* RFC 6455 s5.2, s5.1: of a client, without payload. */
+#define SHORTEST_FRAME 6u
 
 struct echo {
 	struct worker *worker; /* whose message memory is used */
@@ -247,7 +251,7 @@ static void fail(struct connection *c, struct echo *e, int error)
 static size_t consume(struct connection *c, struct echo *e, uint8_t *data, size_t len)
 {
 	struct batch batch = {.buf = worker_scratch_out(c->worker)};
-	uint64_t before[WS_KIND_COUNT];
+	uint64_t before[WS_KIND_COUNT], n_before = c->frames_in;
 	size_t done = 0;
 	int error = 0;
 
@@ -267,6 +271,7 @@ static size_t consume(struct connection *c, struct echo *e, uint8_t *data, size_
 	stats_add_frames(c->worker->stats, SLUICE_PATH_LOCAL, STATS_IN, before, e->receiver.frames);
 	for (size_t kind = 0; kind < WS_KIND_COUNT; kind++)
 		c->frames_in += e->receiver.frames[kind] - before[kind];
+	leg_class_charge(&c->client, done, c->frames_in - n_before);
 	return done;
 }
 
@@ -347,7 +352,7 @@ static void on_readable(struct connection *c, struct leg *leg)
 
 	/* While reading is on, only a piece of a header can be left over. */
 	assert(kept < LEG_HEADROOM);
-	n = leg_recv(leg, data + kept, LEG_READ_MAX);
+	n = leg_recv(leg, data + kept, leg_class_room(leg, e->receiver.frame_left, SHORTEST_FRAME));
 	if (n == -EAGAIN)
 		return;
 	if (n <= 0) {

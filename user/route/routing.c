@@ -2,6 +2,8 @@
 #include "route/routing.h"
 
 #include "base/clock.h"
+#include "core/class_stats.h"
+#include "core/config_class.h"
 #include "core/connection.h"
 #include "core/worker.h"
 #include "proto/origin.h"
@@ -81,6 +83,16 @@ static int set_up_routes(struct routing *r, const struct routing *previous)
 	return 0;
 }
 
+static int set_up_classes(struct routing *r)
+{
+	for (size_t i = 0; i < r->config->n_classes; i++) {
+		r->classes[i] = class_stats_get(r->config->classes[i].name);
+		if (!r->classes[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static void routing_free(struct generation *generation)
 {
 	struct routing *r = routing_of(generation);
@@ -89,6 +101,9 @@ static void routing_free(struct generation *generation)
 		cluster_done(&r->clusters[i]);
 	for (size_t i = 0; r->routes && i < r->config->n_routes; i++)
 		stats_unref(r->routes[i].stats);
+	for (size_t i = 0; r->classes && i < r->config->n_classes; i++)
+		class_stats_unref(r->classes[i]);
+	free(r->classes);
 	free(r->clusters);
 	free(r->routes);
 	matcher_free(r->matcher);
@@ -113,7 +128,10 @@ int routing_new(struct config *config, struct routing *previous, struct routing 
 	hash_table_init(&r->clusters_by_name);
 	r->routes = calloc(MAX(config->n_routes, 1), sizeof(*r->routes));
 	r->clusters = calloc(MAX(config->n_clusters, 1), sizeof(*r->clusters));
-	error = r->routes && r->clusters ? set_up_clusters(r, previous) : -ENOMEM;
+	r->classes = calloc(MAX(config->n_classes, 1), sizeof(struct class_stats *));
+	error = r->routes && r->clusters && r->classes ? set_up_clusters(r, previous) : -ENOMEM;
+	if (error == 0)
+		error = set_up_classes(r);
 	if (error == 0)
 		error = set_up_routes(r, previous);
 	if (error == 0)
@@ -176,6 +194,12 @@ static void count_on(struct connection *c, struct route *route)
 	atomic_fetch_add_explicit(&route->stats->n_active, 1, memory_order_relaxed);
 }
 
+static void set_class(struct connection *c, const struct routing *r,
+		      const struct config_class *class)
+{
+	connection_set_class(c, class, r->classes[class - r->config->classes]);
+}
+
 static void count_off(struct connection *c)
 {
 	struct route *route = c->route_state;
@@ -235,6 +259,8 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
 		return;
 	}
 	count_on(c, route);
+	set_class(c, routing_of(c->generation), route->config->class);
+	atomic_fetch_add_explicit(&c->class_stats->n_accepted, 1, memory_order_relaxed);
 	c->on_end = on_end;
 	atomic_fetch_add_explicit(&route->stats->n_accepted, 1, memory_order_relaxed);
 	if (!is_origin_allowed(route->config, request->head)) {
@@ -269,8 +295,11 @@ void routing_adopt(struct connection *c, struct generation *base, const struct a
 	struct route *route = routing_route(r, c->route->name);
 	const struct cluster *cluster = routing_cluster(r, c->cluster->name);
 	const struct member *member = cluster ? cluster_member(cluster, c->endpoint->name) : NULL;
+	const struct config_class *class = config_class_find(r->config, c->class->name);
 
 	c->on_end = on_end;
+	if (class)
+		set_class(c, r, class);
 	if (route) {
 		c->route_state = route;
 		atomic_fetch_add_explicit(&route->stats->n_active, 1, memory_order_relaxed);
@@ -299,6 +328,7 @@ static bool move_endpoint(struct connection *c, const struct routing *r)
 void routing_follow(struct connection *c)
 {
 	struct routing *r = routing_of(c->worker->generation);
+	const struct config_class *class;
 	struct route *route;
 
 	if (c->generation == &r->generation || !c->route || c->state < CONNECTION_OPEN)
@@ -306,10 +336,15 @@ void routing_follow(struct connection *c)
 	route = routing_route(r, c->route->name);
 	if (!route || route->config->action != c->route->action)
 		return;
+	class = config_class_find(r->config, c->class->name);
+	if (!class)
+		return;
 	if (c->endpoint && !move_endpoint(c, r))
 		return;
 	count_off(c);
 	count_on(c, route);
+	/* Before its own generation goes, which has what it was held to. */
+	set_class(c, r, class);
 	connection_set_generation(c, &r->generation);
 	connection_limit_duration(c);
 }

@@ -16,6 +16,7 @@
 
 #include <stdatomic.h>
 
+struct class_stats;
 struct connection;
 
 /* What a route keeps over a reload, by its name. */
@@ -39,6 +40,7 @@ struct routing {
 	struct list retired;   /* for whoever replaced it */
 	struct route *routes;
 	struct cluster *clusters;
+	struct class_stats **classes; /* by config->classes; one reference each */
 	/* private to routing.c */
 	struct matcher *matcher;
 	struct hash_key hash_key;
@@ -64,14 +66,14 @@ void routing_on_request(struct connection *c, const struct handshake_request *re
 /**
  * routing_follow() - the workers' follow: bring @c, of an older generation, to that of its worker
  *
- * It stays with its own if its route, or the endpoint that it is on, is no longer there, or if it
- * is on its way to an endpoint.
+ * It stays with its own if its route, its class, or the endpoint that it is on, is no longer there,
+ * or if it is on its way to an endpoint.
  */
 void routing_follow(struct connection *c);
 
 /**
  * routing_adopt() - the workers' adopt: an adopted connection has only names. Where @base has a
- * route, or an endpoint, of its names, it counts there from now on
+ * route, a class or an endpoint of its names, it counts there from now on
  * @endpoint: the address that it is on
  */
 void routing_adopt(struct connection *c, struct generation *base, const struct address *endpoint);

@@ -3,10 +3,13 @@
 #include "core/adoption.h"
 
 #include "base/clock.h"
+#include "core/class_stats.h"
+#include "core/config_class.h"
 #include "core/connection_info.h"
 #include "core/promoter.h"
 #include "core/spliced.h"
 #include "kern/conn_table.h"
+#include "kern/policy_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +20,9 @@
 #include "lib/bpf_maps.h"
 #include "lib/worker_fixture.h"
 
-#define TEXT     LISTENER CLUSTER "route r { proxy = c }\n"
-#define ENDPOINT "127.0.0.1:2" /* as CLUSTER has it */
+#define CLASSLESS LISTENER CLUSTER "route r { proxy = c }\n"
+#define TEXT      CLASSLESS "class bulk { }\n"
+#define ENDPOINT  "127.0.0.1:2" /* as CLUSTER has it */
 
 #define QUARANTINE_NS (60 * NS_PER_S)
 
@@ -27,12 +31,17 @@ enum {
 	ID_ROUTE,
 	ID_CLUSTER,
 	ID_ENDPOINT,
+	ID_CLASS,
 };
+
+#define ROW  200 /* of the flows that were left */
+#define RATE 12345
 
 struct given {
 	struct worker_fixture f;
 	struct splice splice;
 	struct adoption *adoption;
+	const char *text; /* of the configuration */
 };
 
 static void add_name(const struct given *g, enum sl_name_kind kind, const char *text, uint32_t id)
@@ -51,26 +60,52 @@ static void given_init(struct given *g, const char *route)
 	    .quarantine_ns = QUARANTINE_NS,
 	    .spaces_max = 4,
 	};
+	static const struct sl_policy policy = {
+	    .byte_rate = RATE,
+	    .byte_burst = 65536,
+	    .dscp = 34,
+	    .class_id = ID_CLASS,
+	};
+	static const struct sl_ids ids = {.next_conn_id = 1, .next_name_id = 100};
 
-	*g =
-	    (struct given){.splice = {.is_open = true, .epoch = 7, .quarantine_ns = QUARANTINE_NS}};
+	*g = (struct given){
+	    .splice = {.is_open = true, .epoch = 7, .quarantine_ns = QUARANTINE_NS},
+	    .text = TEXT,
+	};
 	g->splice.pins.flows.fd4 = map_create(SL_MAP_FLOWS4, 64);
 	g->splice.pins.flows.fd6 = map_create(SL_MAP_FLOWS6, 64);
 	g->splice.pins.conns_fd = map_create(SL_MAP_CONNS, 64);
 	g->splice.pins.names_fd = map_create(SL_MAP_NAMES, 8);
+	g->splice.pins.policies_fd = map_create(SL_MAP_POLICIES, SL_POLICIES);
+	g->splice.pins.ids_fd = map_create(SL_MAP_IDS, 1);
+	assert_int_equal(bpf_map_update_elem(g->splice.pins.ids_fd, &(uint32_t){0}, &ids, BPF_ANY),
+			 0);
+	assert_int_equal(kern_ids_open(g->splice.pins.ids_fd, &g->splice.pins.ids), 0);
 	assert_int_equal(port_pool_new(&ports, &g->splice.ports), 0);
 	add_name(g, SL_NAME_LISTENER, "l", ID_LISTENER);
 	add_name(g, SL_NAME_ROUTE, route, ID_ROUTE);
 	add_name(g, SL_NAME_CLUSTER, "c", ID_CLUSTER);
 	add_name(g, SL_NAME_ENDPOINT, "c/e", ID_ENDPOINT);
+	add_name(g, SL_NAME_CLASS, "bulk", ID_CLASS);
+	assert_int_equal(policy_table_write(g->splice.pins.policies_fd, ROW, &policy), 0);
+}
+
+static void given_policies(struct given *g)
+{
+	const struct bpf_pins *pins = &g->splice.pins;
+
+	assert_int_equal(policies_new(pins->policies_fd, pins->names_fd, &g->splice.pins.ids,
+				      &g->splice.policies),
+			 0);
 }
 
 /* A daemon starts. */
 static void given_start(struct given *g)
 {
+	given_policies(g);
 	g->splice.pins.flows.counts = &g->splice.counts;
 	assert_int_equal(flow_table_count(&g->splice.pins.flows), 0);
-	worker_fixture_init(&g->f, TEXT);
+	worker_fixture_init(&g->f, g->text);
 	g->f.shared.splice = &g->splice;
 	g->f.shared.adopt = routing_adopt;
 	assert_int_equal(promoter_new(g->f.worker, &g->splice, &g->f.worker->promoter), 0);
@@ -83,6 +118,7 @@ static void given_stop(struct given *g)
 {
 	worker_fixture_done(&g->f);
 	adoption_free(TAKE_PTR(g->adoption));
+	policies_free(TAKE_PTR(g->splice.policies));
 	assert_int_equal(g->f.shared.n_connections, 0);
 }
 
@@ -93,6 +129,9 @@ static void given_done(struct given *g)
 	close(g->splice.pins.flows.fd6);
 	close(g->splice.pins.conns_fd);
 	close(g->splice.pins.names_fd);
+	close(g->splice.pins.policies_fd);
+	kern_ids_close(&g->splice.pins.ids);
+	close(g->splice.pins.ids_fd);
 	assert_int_equal(generation_count(), 0);
 }
 
@@ -122,6 +161,7 @@ static void add_flow(const struct given *g, uint64_t id, size_t direction, uint3
 	    .marks = marks,
 	    .direction = (uint8_t)direction,
 	    .conn_id = id,
+	    .policy = ROW,
 	    .last_ns = clock_monotonic_ns(),
 	    .payload_bytes = 1000 + direction,
 	};
@@ -137,6 +177,7 @@ static void add_conn(const struct given *g, uint64_t id, uint64_t tunnel_timeout
 	    .epoch = 6,
 	    .listener = ID_LISTENER,
 	    .route = ID_ROUTE,
+	    .class_id = ID_CLASS,
 	    .cluster = ID_CLUSTER,
 	    .endpoint = ID_ENDPOINT,
 	    .accepted_ns = now_ns - 3 * NS_PER_MS,
@@ -215,6 +256,7 @@ static void adopt__takes_over_and_leaves_again(void **state)
 		assert_int_equal(info.state, CONNECTION_OPEN);
 		assert_string_equal(info.listener, "l");
 		assert_string_equal(info.route, "r");
+		assert_string_equal(info.class, "bulk");
 		assert_string_equal(info.cluster, "c");
 		assert_string_equal(info.endpoint, "e");
 		assert_string_equal(info.source, "127.0.0.9:30005");
@@ -265,6 +307,83 @@ static void adopt__follows_a_reload(void **state)
 	assert_int_equal(on_route(&g), 0);
 	generation_unref(&next->generation);
 	given_stop(&g);
+	given_done(&g);
+}
+
+static unsigned int held_rows(const struct given *g)
+{
+	struct policies_usage usage;
+
+	policies_usage(g->splice.policies, &usage);
+	return usage.n_used;
+}
+
+static void adopt__keeps_the_rows_of_flows(void **state)
+{
+	const struct config_class *class;
+	struct sl_policy policy;
+	struct connection *c;
+	uint8_t row = 0;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	add_pair(&g, 6, 0);
+	add_flow(&g, 7, SL_TO_CLIENT, SL_CLOSED, 0); /* in quarantine */
+	g.text = CLASSLESS;
+	given_start(&g);
+	assert_int_equal(held_rows(&g), 1);
+	c = worker_find(g.f.worker, 5);
+	/* The configuration has no such class: what its row says. */
+	assert_string_equal(c->class->name, "bulk");
+	assert_int_equal(c->class->rate_bytes, RATE);
+	assert_int_equal(c->class->dscp, 34);
+	assert_int_equal(c->class_stats->n_connections[SLUICE_PATH_SPLICE], 2);
+	/* Nobody else gets it; it serves for more of the same. */
+	class = g.f.config->routes[0].class;
+	assert_int_equal(policies_take(g.splice.policies, class, c->route, &row), 0);
+	assert_int_not_equal(row, ROW);
+	policies_drop(g.splice.policies, row);
+	assert_int_equal(policies_take(g.splice.policies, c->class, c->route, &row), 0);
+	assert_int_equal(row, ROW);
+	policies_drop(g.splice.policies, row);
+	connection_end(c, EGW_ADMIN);
+	connection_leave(worker_find(g.f.worker, 6));
+	assert_int_equal(held_rows(&g), 1); /* the one in quarantine */
+	assert_int_equal(policies_row(g.splice.policies, ROW, &policy), 0);
+	assert_int_equal(policy.byte_rate, RATE);
+	given_stop(&g);
+	given_done(&g);
+}
+
+/* Its class is configured again: that counts for the connection, and in the row of its flows. */
+static void adopt__goes_by_the_configuration_s_class(void **state)
+{
+	struct sl_policy policy;
+	struct config *config;
+	struct routing *next;
+	struct connection *c;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	given_start(&g);
+	c = worker_find(g.f.worker, 5);
+	config = load_config(CLASSLESS "class bulk { rate_bytes = 1mb priority = 2 }\n");
+	assert_int_equal(routing_new(config, g.f.routing, &next), 0);
+	assert_int_equal(policies_follow(g.splice.policies, config), 0);
+	worker_set_generation(g.f.worker, &next->generation);
+	worker_fixture_turn(&g.f);
+	assert_ptr_equal(c->class, config_class_find(config, "bulk"));
+	assert_int_equal(policies_row(g.splice.policies, ROW, &policy), 0);
+	assert_int_equal(policy.byte_rate, 1 << 20);
+	assert_int_equal(policy.priority, 2);
+	assert_int_equal(policy.dscp, SL_DSCP_KEEP);
+	assert_int_equal(policy.class_id, ID_CLASS);
+	connection_leave(c);
+	given_stop(&g);
+	generation_unref(&next->generation);
+	config_unref(config);
 	given_done(&g);
 }
 
@@ -380,6 +499,7 @@ static void adopt__of_a_worker_that_stops_leaves_the_rest(void **state)
 
 	given_init(&g, "r");
 	add_pair(&g, 5, 0);
+	given_policies(&g);
 	worker_fixture_init(&g.f, TEXT);
 	g.f.shared.adopt = routing_adopt;
 	assert_int_equal(promoter_new(g.f.worker, &g.splice, &g.f.worker->promoter), 0);
@@ -400,6 +520,7 @@ static void adopt__may_never_begin(void **state)
 
 	given_init(&g, "r");
 	add_pair(&g, 5, 0);
+	given_policies(&g);
 	worker_fixture_init(&g.f, TEXT);
 	assert_int_equal(adoption_new(&g.splice, &g.f.routing->generation, &g.adoption), 0);
 	given_stop(&g);
@@ -411,6 +532,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(adopt__takes_over_and_leaves_again),
 	    cmocka_unit_test(adopt__follows_a_reload),
+	    cmocka_unit_test(adopt__keeps_the_rows_of_flows),
+	    cmocka_unit_test(adopt__goes_by_the_configuration_s_class),
 	    cmocka_unit_test(adopt__names_what_is_not_configured),
 	    cmocka_unit_test(adopt__accounts_for_what_has_ended),
 	    cmocka_unit_test(adopt__keeps_what_has_ended_until_its_line_is_written),

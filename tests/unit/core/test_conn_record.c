@@ -16,8 +16,9 @@
 #include "lib/bpf_maps.h"
 
 static char listener_name[] = "public", route_name[] = "game", cluster_name[] = "c",
-	    endpoint_name[] = "a";
+	    endpoint_name[] = "a", class_name[] = "bulk";
 static const struct config_listener listener = {.name = listener_name};
+static const struct config_class bulk = {.name = class_name};
 static const struct config_cluster cluster = {.name = cluster_name};
 static const struct config_endpoint endpoint = {.name = endpoint_name};
 
@@ -51,6 +52,7 @@ static void given_init(struct given *g, uint32_t n_names)
 				    .capture = {.send_mss = 65483, .options = SL_O_WSCALE}}}},
 	    .c = {.id = 42,
 		  .listener = &listener,
+		  .class = &bulk,
 		  .cluster = &cluster,
 		  .endpoint = &endpoint,
 		  .client = {.bytes_in = 100, .bytes_out = 2000},
@@ -98,7 +100,7 @@ static void fill__has_names_and_traffic(void **state)
 	assert_name(&g, conn.cluster, SL_NAME_CLUSTER, "c");
 	assert_name(&g, conn.endpoint, SL_NAME_ENDPOINT, "c/a");
 	assert_int_equal(conn.rule, 0);
-	assert_int_equal(conn.class_id, 0);
+	assert_name(&g, conn.class_id, SL_NAME_CLASS, "bulk");
 	assert_int_equal(conn.traffic[SL_TO_ENDPOINT].bytes, 100);
 	assert_int_equal(conn.traffic[SL_TO_ENDPOINT].frames, 3);
 	assert_int_equal(conn.traffic[SL_TO_CLIENT].bytes, 2000);

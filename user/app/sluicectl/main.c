@@ -29,7 +29,8 @@ static void print_usage(FILE *out)
 	    "  -h, --help         print this\n"
 	    "\n"
 	    "Filters of `show connections`, `close` and `demote` (all that are given must hold):\n"
-	    "  --route NAME  --cluster NAME  --endpoint NAME  --listener NAME  --tenant NAME\n"
+	    "  --route NAME  --class NAME  --cluster NAME  --endpoint NAME  --listener NAME\n"
+	    "  --tenant NAME\n"
 	    "  --path relay|splice|sockmap|hub|local  --source ADDRESS[/BITS]\n"
 	    "  --older DURATION  --idle DURATION  --conn ID\n"
 	    "Of `show connections`: --long (all columns)  --limit N\n"
@@ -70,6 +71,7 @@ static const struct option options[] = {
     {"help", no_argument, NULL, 'h'},
     {"conn", required_argument, NULL, OPT_FILTER},
     {"route", required_argument, NULL, OPT_FILTER},
+    {"class", required_argument, NULL, OPT_FILTER},
     {"cluster", required_argument, NULL, OPT_FILTER},
     {"endpoint", required_argument, NULL, OPT_FILTER},
     {"listener", required_argument, NULL, OPT_FILTER},

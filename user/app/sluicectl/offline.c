@@ -98,6 +98,7 @@ static void describe(const struct leftovers *left, const struct left_conn *conn,
 	};
 	copy_name(ret_info->listener, left_conn_name(left, conn, SL_NAME_LISTENER));
 	copy_name(ret_info->route, left_conn_name(left, conn, SL_NAME_ROUTE));
+	copy_name(ret_info->class, left_conn_name(left, conn, SL_NAME_CLASS));
 	copy_name(ret_info->cluster, left_conn_name(left, conn, SL_NAME_CLUSTER));
 	copy_name(ret_info->endpoint, slash ? slash + 1 : endpoint);
 	copy_name(ret_info->tenant, conn->conn.tenant);

@@ -193,11 +193,35 @@ static void print_routes(const json_t *rows)
 	    {"action", "ACTION", COLUMN_TEXT, 0},
 	    {"cluster", "CLUSTER", COLUMN_TEXT, 1},
 	    {"split", "SPLIT", COLUMN_TEXT, 2},
+	    {"class", "CLASS", COLUMN_TEXT, 3},
 	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 0},
 	    {"accepted", "ACCEPTED", COLUMN_NUMBER, 2},
 	    {"tunnel_timeout_ms", "TIMEOUT", COLUMN_DURATION, 4},
 	    {"max_frame", "MAX FRAME", COLUMN_BYTES, 5},
 	    {"max_message", "MAX MESSAGE", COLUMN_BYTES, 5},
+	};
+
+	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
+}
+
+static void print_classes(const json_t *rows)
+{
+	static const struct column columns[] = {
+	    {"class", "CLASS", COLUMN_TEXT, 0},
+	    {"connections", "CONNECTIONS", COLUMN_NUMBER, 0},
+	    {"relay", "RELAY", COLUMN_NUMBER, 3},
+	    {"splice", "SPLICE", COLUMN_NUMBER, 3},
+	    {"accepted", "ACCEPTED", COLUMN_NUMBER, 2},
+	    {"pauses", "PAUSES", COLUMN_NUMBER, 2},
+	    {"rate_bytes", "BYTES/S", COLUMN_BYTES, 1},
+	    {"burst_bytes", "BURST", COLUMN_BYTES, 5},
+	    {"rate_frames", "FRAMES/S", COLUMN_NUMBER, 1},
+	    {"burst_frames", "BURST", COLUMN_NUMBER, 5},
+	    {"over_rate", "OVER", COLUMN_TEXT, 6},
+	    {"pacing", "PACING/S", COLUMN_BYTES, 4},
+	    {"dscp", "DSCP", COLUMN_TEXT, 2},
+	    {"priority", "PRIORITY", COLUMN_NUMBER, 4},
+	    {"routes", "ROUTES", COLUMN_NUMBER, 4},
 	};
 
 	table_print(rows, columns, ARRAY_SIZE(columns), table_terminal_width());
@@ -379,6 +403,8 @@ const struct verb verbs[] = {
      .print = print_routes},
     {"show clusters", "show.clusters", "endpoints of all clusters and how they do",
      .print = print_clusters},
+    {"show classes", "show.classes", "classes, and the connections that they have",
+     .print = print_classes},
     {"show listeners", "show.listeners", "addresses that clients connect to",
      .print = print_listener_rows},
     {"show offload", "show.offload", "paths of bytes, cheapest last, and why one is not there",

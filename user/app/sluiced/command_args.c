@@ -158,6 +158,7 @@ static const struct argument {
     /* What these expect, connection_filter_expected() says. */
     {"conn", COMMAND_ARGS_FILTER, parse_filter, NULL},
     {"route", COMMAND_ARGS_FILTER | COMMAND_ARGS_TARGET, parse_filter, NULL},
+    {"class", COMMAND_ARGS_FILTER, parse_filter, NULL},
     {"cluster", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_filter,
      NULL},
     {"endpoint", COMMAND_ARGS_FILTER | COMMAND_ARGS_ENDPOINT | COMMAND_ARGS_TARGET, parse_filter,

@@ -254,6 +254,7 @@ static json_t *route_json(const struct route *route)
 		      "tunnel_timeout_ms", json_u64(config->tunnel_timeout_ms), "max_frame",
 		      json_u64(config->max_frame_bytes), "max_message",
 		      json_u64(config->max_message_bytes));
+	json_object_set_new(row, "class", json_string(config->class->name));
 	json_object_set_new(row, "state", json_string(is_draining ? "draining" : "ready"));
 	add_conditions(row, config);
 	return row;

@@ -15,6 +15,7 @@ static const struct command {
     {"top", COMMAND_ARGS_FILTER | COMMAND_ARGS_ORDER | COMMAND_ARGS_VIEW, command_top},
     {"show.routes", 0, command_show_routes},
     {"show.clusters", 0, command_show_clusters},
+    {"show.classes", 0, command_show_classes},
     {"show.listeners", 0, command_show_listeners},
     {"show.offload", 0, command_show_offload},
     {"show.events", COMMAND_ARGS_EVENTS, command_show_events},
@@ -32,9 +33,10 @@ static const struct command {
 static const struct {
 	const char *name, *command;
 } resources[] = {
-    {"status", "status"},          {"connections", "show.connections"}, {"routes", "show.routes"},
-    {"clusters", "show.clusters"}, {"listeners", "show.listeners"},     {"offload", "show.offload"},
-    {"events", "show.events"},
+    {"status", "status"},        {"connections", "show.connections"},
+    {"routes", "show.routes"},   {"clusters", "show.clusters"},
+    {"classes", "show.classes"}, {"listeners", "show.listeners"},
+    {"offload", "show.offload"}, {"events", "show.events"},
 };
 
 void commands_run(struct control_call *call, const char *cmd)

@@ -21,6 +21,7 @@ void command_show_routes(struct control_call *call, const struct command_args *a
 void command_show_connections(struct control_call *call, const struct command_args *args);
 void command_top(struct control_call *call, const struct command_args *args);
 void command_show_clusters(struct control_call *call, const struct command_args *args);
+void command_show_classes(struct control_call *call, const struct command_args *args);
 void command_show_listeners(struct control_call *call, const struct command_args *args);
 void command_show_offload(struct control_call *call, const struct command_args *args);
 void command_show_events(struct control_call *call, const struct command_args *args);

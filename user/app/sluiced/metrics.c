@@ -4,6 +4,7 @@
 #include "app/sluiced/gateway.h"
 #include "base/clock.h"
 #include "base/version.h"
+#include "core/class_stats.h"
 #include "core/loop_lag.h"
 #include "kern/kern_events.h"
 #include "route/health_checker.h"
@@ -13,8 +14,7 @@
 
 /*
  * Labels have few values, none with a character that would have to be escaped: names in the
- * configuration (config_is_name()) and words of our own. What no class is given to is in the class
- * "default".
+ * configuration (config_is_name()) and words of our own.
  */
 
 static void family(FILE *out, const char *name, const char *type, const char *help)
@@ -55,12 +55,30 @@ static void put_config(FILE *out, const struct gateway *g)
 	fprintf(out, "sluice_config_last_reload_successful %d\n", g->refusal.text[0] == '\0');
 }
 
-static void put_connections(FILE *out, const struct stats *stats)
+static void put_class_connections(const struct class_stats *stats, void *arg)
+{
+	FILE *out = arg;
+
+	for (int path = 0; path < SLUICE_PATH_COUNT; path++)
+		fprintf(out, "sluice_connections{path=\"%s\",class=\"%s\"} %" PRIu64 "\n",
+			sluice_path_name(path), stats->name,
+			class_stats_read(&stats->n_connections[path]));
+}
+
+static void put_class_pauses(const struct class_stats *stats, void *arg)
+{
+	fprintf((FILE *)arg, "sluice_class_pauses_total{class=\"%s\"} %" PRIu64 "\n", stats->name,
+		class_stats_read(&stats->n_pauses));
+}
+
+static void put_connections(FILE *out)
 {
 	family(out, "sluice_connections", "gauge", "Open WebSocket connections.");
-	for (int path = 0; path < SLUICE_PATH_COUNT; path++)
-		fprintf(out, "sluice_connections{path=\"%s\",class=\"default\"} %" PRIu64 "\n",
-			sluice_path_name(path), stat_get(&stats->connections[path]));
+	class_stats_each(put_class_connections, out);
+	family(out, "sluice_class_pauses_total", "counter",
+	       "Times that a side of a connection was over a rate of its class in userspace, and "
+	       "was not read for a while.");
+	class_stats_each(put_class_pauses, out);
 }
 
 static void put_accepted(FILE *out, const struct listener_set *set)
@@ -213,6 +231,8 @@ static void put_demotions(FILE *out, const struct stats *stats)
 
 static void put_maps(FILE *out, const struct splice *splice, const struct stats *stats)
 {
+	struct policies_usage policies;
+
 	family(out, "sluice_map_entries", "gauge",
 	       "Entries of the pinned maps, as the daemon has inserted and removed them; those in "
 	       "quarantine included.");
@@ -222,6 +242,8 @@ static void put_maps(FILE *out, const struct splice *splice, const struct stats 
 		relaxed(&splice->counts.n6));
 	fprintf(out, "sluice_map_entries{map=\"%s\"} %" PRIu64 "\n", SL_MAP_CONNS,
 		stat_get(&stats->connections[SLUICE_PATH_SPLICE]));
+	policies_usage(splice->policies, &policies);
+	fprintf(out, "sluice_map_entries{map=\"%s\"} %u\n", SL_MAP_POLICIES, policies.n_used);
 }
 
 /* "drop_ttl" is a packet that was dropped, for the reason "ttl"; NULL = it was not. */
@@ -383,7 +405,7 @@ int metrics_write(const struct gateway *g, char **ret_text, size_t *ret_len)
 	gateway_stats(g, &stats);
 	put_build_info(out);
 	put_config(out, g);
-	put_connections(out, &stats);
+	put_connections(out);
 	put_accepted(out, g->listeners);
 	put_ends(out, &stats);
 	put_handshakes(out, &stats);

@@ -49,13 +49,16 @@ static void add_map(json_t *maps, const char *name, int fd, uint64_t entries)
 static json_t *maps_json(const struct splice *splice, const struct stats *stats)
 {
 	json_t *maps = json_object();
+	struct policies_usage policies;
 
+	policies_usage(splice->policies, &policies);
 	add_map(maps, SL_MAP_FLOWS4, splice->pins.flows.fd4,
 		atomic_load_explicit(&splice->counts.n4, memory_order_relaxed));
 	add_map(maps, SL_MAP_FLOWS6, splice->pins.flows.fd6,
 		atomic_load_explicit(&splice->counts.n6, memory_order_relaxed));
 	add_map(maps, SL_MAP_CONNS, splice->pins.conns_fd,
 		stat_get(&stats->connections[SLUICE_PATH_SPLICE]));
+	add_map(maps, SL_MAP_POLICIES, splice->pins.policies_fd, policies.n_used);
 	return maps;
 }
 

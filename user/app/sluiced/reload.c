@@ -62,12 +62,23 @@ static int fail(struct reload_result *result, int error, const char *what)
 	return error;
 }
 
+/* Before connections follow, and as they do on the relay: what is spliced has no other way. */
+static void follow_classes(struct gateway *g, struct config *config)
+{
+	int error = g->splice.is_open ? policies_follow(g->splice.policies, config) : 0;
+
+	if (error < 0)
+		log_error("spliced connections are not all held to the classes as they are now: %s",
+			  strerror(-error));
+}
+
 /* Nothing can fail any more. */
 static void carry_out(struct gateway *g, struct config *config, struct routing *routing,
 		      struct access_log_file *file)
 {
 	log_reconfigure(config->log.level, config->log.format, config->log.rate_per_s);
 	gateway_apply_limits(g, config);
+	follow_classes(g, config);
 	for (unsigned int i = 0; i < g->shared.n_workers; i++) {
 		worker_set_access_log(g->workers[i], file);
 		worker_set_generation(g->workers[i], &routing->generation);
