@@ -189,6 +189,8 @@ static enum sluice_reason reason_to_stay(const struct promotion *p)
 {
 	if (p->demotion->reason == DEMOTION_POLICY)
 		return SLUICE_REASON_POLICY;
+	if (p->demotion->reason == DEMOTION_HOOK)
+		return SLUICE_REASON_NO_HOOK;
 	return has_mixed_ecn(p) ? SLUICE_REASON_OPTIONS : SLUICE_REASON_BUSY;
 }
 

@@ -31,6 +31,7 @@ struct promotion;
 	X(PING, "ping")                                                         \
 	X(POLICY, "policy")       /* its route says otherwise since a reload */ \
 	X(VIOLATION, "violation") /* the frame walker has refused a frame */    \
+	X(HOOK, "no_hook")        /* that of a leg is gone */                   \
 	X(OPERATOR, "operator")   /* told to leave the kernel */
 
 enum demotion_reason {

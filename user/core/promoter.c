@@ -182,6 +182,14 @@ int promoter_adopt_retired(struct promoter *promoter, const struct flow_key *key
 	return 0;
 }
 
+bool promoter_lacks_hook(const struct promoter *promoter, uint32_t oif, uint32_t other_oif)
+{
+	const struct splice *splice = promoter->splice;
+
+	return atomic_load_explicit(&splice->n_hooks_lost, memory_order_relaxed) > 0 &&
+	       !(promoter_is_hooked(promoter, oif) && promoter_is_hooked(promoter, other_oif));
+}
+
 bool promoter_is_hooked(const struct promoter *promoter, uint32_t ifindex)
 {
 	struct sl_hooked hooked;

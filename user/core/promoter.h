@@ -64,3 +64,6 @@ void promoter_remove_spliced(struct promoter *promoter, struct promotion *promot
 void promoter_sweep(struct promoter *promoter);
 /** promoter_is_hooked() - whether the hook is on this interface, and translates what comes by it */
 bool promoter_is_hooked(const struct promoter *promoter, uint32_t ifindex);
+/** promoter_lacks_hook() - of either leg: it was there, and is not any more. As good as free as
+ * long as none ever went */
+bool promoter_lacks_hook(const struct promoter *promoter, uint32_t oif, uint32_t other_oif);

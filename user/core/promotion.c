@@ -235,6 +235,8 @@ static struct attempt try_now(struct promotion *p)
 
 	if (c->state != CONNECTION_OPEN)
 		return attempt_refused((enum sluice_reason)c->reason); /* it is on its way out */
+	if (promoter_lacks_hook(p->promoter, p->legs[0].ctl.oif, p->legs[1].ctl.oif))
+		return attempt_refused(SLUICE_REASON_NO_HOOK);
 	if (!is_leg_quiet(&c->client) || !is_leg_quiet(&c->endpoint_leg))
 		return attempt_busy();
 	return capture_both(p);

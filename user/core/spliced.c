@@ -13,6 +13,8 @@
 #include "core/worker.h"
 #include "kern/tcp_restore.h"
 
+#include <net/if.h>
+
 #define LINGER_MS 20
 
 /* ---- what the kernel has counted ----------------------------------------------------------- */
@@ -113,20 +115,27 @@ void spliced_add_traffic(const struct connection *c, struct connection_traffic *
 	traffic->idle_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
 }
 
-/* A leg whose hook is gone is reset as soon as its peer sends; until then it looks as ever. */
-static void note_hooks(struct connection *c, const struct sl_flow flows[2])
+static bool is_there(uint32_t ifindex)
 {
-	const struct promoter *promoter = c->promotion->promoter;
-	enum sluice_reason reason = SLUICE_REASON_NONE;
+	char name[IF_NAMESIZE];
 
-	if (!atomic_load_explicit(&promoter->splice->n_hooks_lost, memory_order_relaxed))
-		return;
-	if (!promoter_is_hooked(promoter, flows[0].oif) ||
-	    !promoter_is_hooked(promoter, flows[1].oif))
-		reason = SLUICE_REASON_NO_HOOK;
-	if (c->reason != reason &&
-	    (c->reason == SLUICE_REASON_NONE || c->reason == SLUICE_REASON_NO_HOOK))
-		connection_set_path(c, SLUICE_PATH_SPLICE, reason);
+	return if_indextoname(ifindex, name) != NULL;
+}
+
+/* A leg whose hook is gone is reset as soon as its peer sends. Return: has it just gone, and
+ * could a socket still do without? */
+static bool is_newly_cut(struct connection *c, const struct sl_flow flows[2])
+{
+	enum sluice_reason reason =
+	    promoter_lacks_hook(c->promotion->promoter, flows[0].oif, flows[1].oif)
+		? SLUICE_REASON_NO_HOOK
+		: SLUICE_REASON_NONE;
+
+	if (c->reason == reason ||
+	    (c->reason != SLUICE_REASON_NONE && c->reason != SLUICE_REASON_NO_HOOK))
+		return false;
+	connection_set_path(c, SLUICE_PATH_SPLICE, reason);
+	return reason == SLUICE_REASON_NO_HOOK && is_there(flows[0].oif) && is_there(flows[1].oif);
 }
 
 void spliced_check(struct connection *c)
@@ -141,7 +150,6 @@ void spliced_check(struct connection *c)
 		connection_end(c, EGW_INTERNAL);
 		return;
 	}
-	note_hooks(c, flows);
 	end = flow_pair_end(flows, clock_monotonic_ns());
 	if (end) {
 		c->promotion->is_over = true;
@@ -150,6 +158,8 @@ void spliced_check(struct connection *c)
 		connection_end(c, end);
 	} else if ((flows[0].walk.flags | flows[1].walk.flags) & SL_W_WRONG) {
 		demotion_begin(c, DEMOTION_VIOLATION, c->config->limits.close_timeout_ms);
+	} else if (is_newly_cut(c, flows)) {
+		demotion_begin(c, DEMOTION_HOOK, c->config->limits.close_timeout_ms);
 	}
 }
 

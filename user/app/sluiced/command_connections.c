@@ -354,6 +354,7 @@ static bool resume_one(const struct visit *visit, struct connection *c)
 
 void command_splice_resume(struct control_call *call, const struct command_args *args)
 {
+	hook_watch_look(&control_call_gateway(call)->hook_watch);
 	set_pause(call, false);
 	visit_begin(call, args, resume_one, "resumed");
 }

@@ -153,7 +153,8 @@ static void tell(const struct hook_watch *w, uint32_t ifindex)
 	log_warning(
 	    "%s (interface %u): the hook is gone. New connections over it stay on the relay "
 	    "until sluice-loader attach %s; %" PRIu64
-	    " spliced ones had a leg there, which is reset as soon as it sends",
+	    " spliced ones had a leg there: those at rest come back to the relay, any other is "
+	    "reset as soon as it sends",
 	    name, ifindex, name, over.n);
 	events_emit(EVENT_HOOK_LOST, "{s:s, s:I, s:I}", "interface", name, "ifindex",
 		    (json_int_t)ifindex, "legs", (json_int_t)over.n);
@@ -209,6 +210,12 @@ static void look(struct hook_watch *w)
 		else if (found < 0)
 			cannot_tell(w, list.entries[i].ifindex, found);
 	}
+}
+
+void hook_watch_look(struct hook_watch *w)
+{
+	if (ev_is_active(&w->again))
+		look(w);
 }
 
 static void news_cb(struct ev_loop *loop, ev_io *io, int revents)

@@ -4,7 +4,8 @@
  * that are taken away. The kernel is asked whenever an interface, a qdisc or a filter has gone, and
  * every second, as nobody tells of a tcx link. What is gone leaves the map `hooked`, so that all
  * workers keep new connections off it (reason no_hook); it is logged, counted, and told as an event
- * with the number of spliced connections that are cut. sluice-loader attach puts it in again.
+ * with the number of spliced legs that are cut off. Their connections are demoted, if they are at
+ * rest (core/demotion.h). sluice-loader attach puts it in again.
  */
 #pragma once
 #include "base/std.h"
@@ -35,4 +36,6 @@ struct hook_watch {
 void hook_watch_init(struct hook_watch *watch, struct gateway *g);
 /** hook_watch_begin() - g->splice is open, and the workers' threads run. Twice is harmless */
 void hook_watch_begin(struct hook_watch *watch);
+/** hook_watch_look() - see at once what has come and gone, before anything is spliced again */
+void hook_watch_look(struct hook_watch *watch);
 void hook_watch_done(struct hook_watch *watch);
