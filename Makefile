@@ -94,6 +94,7 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rule,$(l))))
 
 LIBS_sluice-loader := -lbpf
+LIBS_sluicectl := $(shell pkg-config --libs ncursesw 2>/dev/null)
 
 define app_rule
 $(B)/$(1): $(call app_objs,$(1)) $(call layer_lib,app) $(LIBS_L4)

@@ -51,9 +51,13 @@ def test_options_belong_to_their_verb():
     assert {"--code", "--route"} <= complete("sluicectl", "close", "--")
     assert complete("sluicectl", "drain", "--no") == {"--no-wait"}
     assert complete("sluicectl", "events", "--l") == {"--last"}
+    assert complete("sluicectl", "top", "--by", "c") == {"connection", "class"}
+    assert {"rate", "idle"} <= complete("sluicectl", "top", "--by", "route", "--sort", "")
+    assert "--once" not in complete("sluicectl", "show", "connections", "--")
 
 
-@pytest.mark.parametrize("verb", ["show connections", "close", "demote", "drain", "undrain", "events"])
+@pytest.mark.parametrize("verb", ["show connections", "top", "close", "demote", "drain", "undrain",
+                                  "events"])
 def test_every_option_is_one(verb):
     """sluicectl does not know an option that is offered only if it says so (exit 2)."""
     for option in complete("sluicectl", *verb.split(), "--") - {"--socket", "--json"}:

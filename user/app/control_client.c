@@ -96,9 +96,8 @@ static int take_refusal(const json_t *what, struct control_client_error *error)
 	return r;
 }
 
-/* *ret_more: whether another page follows. */
-static int take_reply(const char *line, control_page_fn *on_page, void *arg, bool *ret_more,
-		      struct control_client_error *error)
+int control_client_take(const char *line, control_page_fn *on_page, void *arg, bool *ret_more,
+			struct control_client_error *error)
 {
 	json_error_t json_error;
 	json_t *reply = json_loads(line, 0, &json_error);
@@ -114,6 +113,25 @@ static int take_reply(const char *line, control_page_fn *on_page, void *arg, boo
 			 reply ? "no \"ok\"" : json_error.text);
 	json_decref(reply);
 	return r;
+}
+
+static int send_to(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
+		   int *ret_fd, struct control_client_error *error)
+{
+	_cleanup_close_ int fd = -1;
+	int r = connect_to(socket, timeout_ms, &fd, error);
+
+	if (r == 0)
+		r = send_request(fd, cmd, args, error);
+	if (r == 0)
+		*ret_fd = TAKE_FD(fd);
+	return r;
+}
+
+int control_client_send(const char *socket, const char *cmd, json_t *args, int *ret_fd,
+			struct control_client_error *error)
+{
+	return send_to(socket, cmd, args, 0, ret_fd, error);
 }
 
 static int no_line(FILE *stream, uint64_t timeout_ms, struct control_client_error *error)
@@ -133,7 +151,7 @@ int control_client_ask(const char *socket, const char *cmd, json_t *args, uint64
 	FILE *stream;
 	int r, fd = -1;
 
-	r = connect_to(socket, timeout_ms, &fd, ret_error);
+	r = send_to(socket, cmd, args, timeout_ms, &fd, ret_error);
 	if (r < 0)
 		return r;
 	stream = fdopen(fd, "r");
@@ -141,12 +159,11 @@ int control_client_ask(const char *socket, const char *cmd, json_t *args, uint64
 		close(fd);
 		return fail(ret_error, -ENOMEM, "%s", strerror(ENOMEM));
 	}
-	r = send_request(fd, cmd, args, ret_error);
 	while (r == 0 && has_more) {
 		if (getline(&line, &cap, stream) < 0)
 			r = no_line(stream, timeout_ms, ret_error);
 		else
-			r = take_reply(line, on_page, arg, &has_more, ret_error);
+			r = control_client_take(line, on_page, arg, &has_more, ret_error);
 	}
 	fclose(stream);
 	return r;

@@ -26,3 +26,18 @@ struct control_client_error {
  */
 int control_client_ask(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
 		       control_page_fn *on_page, void *arg, struct control_client_error *ret_error);
+
+/* The same in steps, for those who have something else to do while they wait. */
+
+/**
+ * control_client_send() - connect and ask
+ * @ret_fd: readable once there is (part of) a line; the caller's to close
+ *
+ * Return: 0, or a negative value as control_client_ask().
+ */
+int control_client_send(const char *socket, const char *cmd, json_t *args, int *ret_fd,
+			struct control_client_error *ret_error);
+/** control_client_take() - hand the page that @line is to @on_page. Return: as
+ *  control_client_ask(), and whether another one follows */
+int control_client_take(const char *line, control_page_fn *on_page, void *arg, bool *ret_more,
+			struct control_client_error *ret_error);

@@ -11,11 +11,12 @@ import subprocess
 import termios
 import time
 
-from lib import env
+from lib import env, screen
 
 
 class Terminal:
-    def __init__(self, argv, columns=80, rows=24, environment=None):
+    def __init__(self, argv, columns=80, rows=24, environment=None, has_screen=False):
+        self.screen = screen.Screen(columns, rows) if has_screen else None
         self.controller, inside = pty.openpty()
         self.resize(columns, rows)
         self.before = termios.tcgetattr(inside)
@@ -27,7 +28,7 @@ class Terminal:
             stderr=subprocess.PIPE,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8",
+            env={**os.environ, "TERM": screen.TERM, "LC_ALL": "C.UTF-8",
                  **(environment or {})},
         )
         self.inside = inside
@@ -35,6 +36,10 @@ class Terminal:
     def resize(self, columns, rows):
         """As a window manager would; the kernel tells the program."""
         size = struct.pack("4H", rows, columns, 0, 0)
+        if self.screen:
+            while self.read():
+                pass
+            self.screen.resize(columns, rows)
         fcntl.ioctl(self.controller, termios.TIOCSWINSZ, size)
 
     def read(self, wait_s=0):
@@ -46,19 +51,23 @@ class Terminal:
         except OSError:  # nobody holds the other side any more
             return False
         self.written += got
+        if self.screen:
+            self.screen.feed(got)
         return bool(got)
 
-    def until(self, what, text):
-        """Reads until what was written fulfils @what, or has it."""
+    def until_shown(self, what):
+        """Reads until @what(rows of the screen) holds, or one of them contains it."""
         def holds():
-            while self.read(0.02):
+            while self.read(0.05):
                 pass
-            return what(self.written) if callable(what) else what in self.written
+            rows = self.screen.rows()
+            return what(rows) if callable(what) else any(what in row for row in rows)
 
-        env.until(holds, f"{text} on the terminal")
-
-    def forget(self):
-        self.written = b""
+        try:
+            env.until(holds, f"{what} on the screen")
+        except AssertionError:
+            print("\n".join(self.screen.rows()))
+            raise
 
     def type(self, keys):
         os.write(self.controller, keys)

@@ -3,6 +3,7 @@
 #include "app/sluicectl/client.h"
 #include "app/sluicectl/offline.h"
 #include "app/sluicectl/row_order.h"
+#include "app/sluicectl/top.h"
 #include "app/sluicectl/verbs.h"
 #include "base/parse.h"
 #include "base/version.h"
@@ -35,6 +36,9 @@ static void print_usage(FILE *out)
 	    "  --older DURATION  --idle DURATION  --conn ID\n"
 	    "Of `show connections`: --long (all columns)  --limit N\n"
 	    "  --sort [-]age|idle|bytes|frames|rtt, the largest first, with - the smallest\n"
+	    "Of `top`, which takes filters as well: --by connection|route|class|endpoint  --limit N\n"
+	    "  --sort [-]rate|messages|connections|..., as above  --delay DURATION\n"
+	    "  -b, --once (one screen as text)\n"
 	    "Of `close` and `demote`: --all, instead of a filter\n"
 	    "Of `close`: --code CODE (default 1001)  --reason TEXT\n"
 	    "Targets of `drain` and `undrain` (exactly one):\n"
@@ -60,6 +64,8 @@ enum {
 	OPT_LAST,
 	OPT_SORT,
 	OPT_LIMIT,
+	OPT_BY,
+	OPT_DELAY,
 	OPT_OFFLINE,
 	OPT_PINS,
 };
@@ -90,6 +96,9 @@ static const struct option options[] = {
     {"long", no_argument, NULL, 'l'},
     {"sort", required_argument, NULL, OPT_SORT},
     {"limit", required_argument, NULL, OPT_LIMIT},
+    {"by", required_argument, NULL, OPT_BY},
+    {"once", no_argument, NULL, 'b'},
+    {"delay", required_argument, NULL, OPT_DELAY},
     {"offline", no_argument, NULL, OPT_OFFLINE},
     {"pins", required_argument, NULL, OPT_PINS},
     {0},
@@ -102,6 +111,9 @@ struct command_line {
 	const char *sort;              /* NULL = as they come */
 	struct connection_order order; /* as it says */
 	uint64_t limit;                /* 0 = none */
+	bool has_top, is_once;
+	enum top_by by;
+	uint64_t delay_ms; /* 0 = not given */
 	json_t *args;
 };
 
@@ -144,12 +156,32 @@ static int take_limit(struct command_line *line, const char *text)
 	return EXIT_USAGE_ERROR;
 }
 
+static int take_by(struct command_line *line, const char *text)
+{
+	line->has_top = true;
+	if (top_by_parse(text, &line->by) == 0)
+		return -1;
+	fprintf(stderr, "sluicectl: --by %s: expected connection, route, class or endpoint\n",
+		text);
+	return EXIT_USAGE_ERROR;
+}
+
+static int take_delay(struct command_line *line, const char *text)
+{
+	line->has_top = true;
+	if (parse_duration_ms(text, &line->delay_ms) == 0 && line->delay_ms >= TOP_DELAY_MIN_MS &&
+	    line->delay_ms <= TOP_DELAY_MAX_MS)
+		return -1;
+	fprintf(stderr, "sluicectl: --delay %s: expected a duration from 500ms to 10s\n", text);
+	return EXIT_USAGE_ERROR;
+}
+
 /* Return: -1 to go on, else an exit status. */
 static int parse_options(int argc, char **argv, struct command_line *ret)
 {
 	int option, index, status = -1;
 
-	while (status < 0 && (option = getopt_long(argc, argv, "s:jlh", options, &index)) != -1) {
+	while (status < 0 && (option = getopt_long(argc, argv, "s:jlbh", options, &index)) != -1) {
 		switch (option) {
 		case 's':
 			ret->socket = optarg;
@@ -159,6 +191,15 @@ static int parse_options(int argc, char **argv, struct command_line *ret)
 			break;
 		case 'l':
 			ret->is_long = true;
+			break;
+		case 'b':
+			ret->has_top = ret->is_once = true;
+			break;
+		case OPT_BY:
+			status = take_by(ret, optarg);
+			break;
+		case OPT_DELAY:
+			status = take_delay(ret, optarg);
 			break;
 		case OPT_SORT:
 			status = take_sort(ret, optarg);
@@ -274,7 +315,13 @@ static int check_arguments(const struct verb *verb, int argc, char **argv,
 		return usage_error(verb->words, "--sort and --limit belong to", "show connections");
 	if (line->is_long && !verb->print_long)
 		return usage_error(verb->words, "--long belongs to", "show connections");
-	if (line->sort && connection_key_is_of_top(line->order.key))
+	if (line->has_top && !verb->is_top)
+		return usage_error(verb->words, "--by, --delay and --once belong to", "top");
+	if (verb->is_top && line->limit > CONNECTION_LIMIT_MAX)
+		return usage_error(verb->words, "--limit is", "1 to 500");
+	if (verb->is_top && line->sort && !top_view_takes(line->by, line->order.key))
+		return usage_error(verb->words, "this view has no --sort", line->sort);
+	if (line->sort && !verb->is_top && connection_key_is_of_top(line->order.key))
 		return usage_error(verb->words, "such a --sort belongs to", "top");
 	if (line->has_close && !verb->takes_close)
 		return usage_error(verb->words, "--code and --reason belong to", "close");
@@ -351,11 +398,30 @@ static void put_in_order(const struct command_line *line, json_t **data)
 		row_order_cut(*data, line->limit);
 }
 
+static int run_top(const struct command_line *line)
+{
+	struct top_options top = {
+	    .socket = line->socket,
+	    .filters = line->args,
+	    .view = {.by = line->by, .order = {.key = CONNECTION_BY_RATE}},
+	    .delay_ms = line->delay_ms,
+	    .limit = (size_t)line->limit,
+	    .is_once = line->is_once,
+	    .is_json = line->is_json,
+	};
+
+	if (line->sort)
+		top.view.order = line->order;
+	return top_run(&top);
+}
+
 static int run(const struct verb *verb, const struct command_line *line)
 {
 	json_t *data = NULL;
 	int status;
 
+	if (verb->is_top)
+		return run_top(line);
 	if (verb->is_live && !line->is_json)
 		return client_request(line->socket, verb->cmd, line->args, print_live,
 				      (void *)verb);

@@ -409,6 +409,8 @@ const struct verb verbs[] = {
      .print = print_listener_rows},
     {"show offload", "show.offload", "paths of bytes, cheapest last, and why one is not there",
      .is_offline = true, .print = print_offload_rows},
+    {"top", "top", "what goes on right now, again and again", .takes_filter = true,
+     .takes_order = true, .is_top = true},
     {"show events", "show.events", "the latest events", .takes_last = true, .print = print_events},
     {"events", "events", "events as they happen, until interrupted", .is_live = true,
      .is_endless = true, .takes_last = true, .print = print_events},

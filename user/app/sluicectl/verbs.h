@@ -16,6 +16,7 @@ struct verb {
 	bool takes_all;    /* --all, instead of a filter */
 	bool takes_target; /* --route, --cluster, --endpoint, --all */
 	bool takes_drain;  /* --time, --rate, --no-wait */
+	bool is_top;       /* --by, --delay, --once; app/sluicectl/top.h has the rest */
 	bool is_live;      /* every page is printed when it comes */
 	bool is_endless;   /* likewise, and the last one never comes */
 	bool takes_last;   /* --last */

@@ -136,7 +136,7 @@ static int parse_by(const char *name, const json_t *value, struct command_args *
 {
 	const char *text = json_string_value(value);
 
-	return text ? survey_view_parse(text, &ret->by) : -EINVAL;
+	return text ? top_by_parse(text, &ret->by) : -EINVAL;
 }
 
 static int parse_weight(const char *name, const json_t *value, struct command_args *ret)

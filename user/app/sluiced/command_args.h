@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The arguments that commands share, from a request's JSON to checked values: one table. */
 #pragma once
-#include "app/sluiced/survey.h"
+#include "app/top_by.h"
 #include "base/std.h"
 #include "core/connection_filter.h"
 #include "core/connection_order.h"
@@ -37,7 +37,7 @@ struct command_args {
 	bool has_order;
 	struct connection_order order;
 	size_t limit; /* of rows, 1..CONNECTION_LIMIT_MAX; 0 = not given */
-	enum survey_by by;
+	enum top_by by;
 };
 
 /**

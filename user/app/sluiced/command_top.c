@@ -128,8 +128,8 @@ static void answer(struct control_call *call, const struct survey_plan *plan,
 				 json_u64((now_ns - g->started_ns) / NS_PER_MS), "clock_us",
 				 json_u64(now_ns / NS_PER_US), "handshakes", json_u64(n_handshakes),
 				 "paths", paths_json(paths), "workers", workers_json(g), "by",
-				 survey_view_name(plan->by), "total", group_json(&result->total),
-				 "rows", rows_json(result)));
+				 top_by_name(plan->by), "total", group_json(&result->total), "rows",
+				 rows_json(result)));
 }
 
 void command_top(struct control_call *call, const struct command_args *args)

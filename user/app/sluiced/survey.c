@@ -51,16 +51,18 @@ static void survey_free(struct survey *s)
 
 /* ---- looking: on the worker's thread ------------------------------------------------------- */
 
-static void group_name(enum survey_by by, const struct connection *c, char *ret_name, size_t size)
+static void group_name(enum top_by by, const struct connection *c, char *ret_name, size_t size)
 {
 	const char *name = "";
 
-	if (by == SURVEY_ENDPOINTS && c->cluster && c->endpoint) {
+	if (by == TOP_ENDPOINTS && c->cluster && c->endpoint) {
 		snprintf(ret_name, size, "%s/%s", c->cluster->name, c->endpoint->name);
 		return;
 	}
-	if (by == SURVEY_ROUTES && c->route)
+	if (by == TOP_ROUTES && c->route)
 		name = c->route->name;
+	if (by == TOP_CLASSES && c->class)
+		name = c->class->name;
 	snprintf(ret_name, size, "%s", name);
 }
 
@@ -188,7 +190,7 @@ static void look_at(struct survey *s, struct connection *c)
 	if (s->plan.is_measured)
 		measure(c, &traffic, &rates);
 	add_up(&s->result.total, c, &traffic, &rates);
-	if (s->plan.by == SURVEY_CONNECTIONS) {
+	if (s->plan.by == TOP_CONNECTIONS) {
 		double value = value_of(s, c, &traffic, &rates);
 
 		largest_add(&s->best, (struct largest_item){in_order(&s->plan.order, value), c->id,
@@ -358,11 +360,11 @@ static void go_on(struct survey *s)
 		fail(s, "stopping", "the daemon is stopping");
 		return;
 	}
-	if (s->index == shared->n_workers && s->plan.by == SURVEY_CONNECTIONS && !s->is_describing)
+	if (s->index == shared->n_workers && s->plan.by == TOP_CONNECTIONS && !s->is_describing)
 		s->is_out_of_memory |= begin_describing(s) < 0;
 	while (s->is_describing && s->index < shared->n_workers && !has_items_for(s, s->index))
 		s->index++;
-	if (s->index == shared->n_workers && s->plan.by != SURVEY_CONNECTIONS)
+	if (s->index == shared->n_workers && s->plan.by != TOP_CONNECTIONS)
 		s->is_out_of_memory |= choose_groups(s) < 0;
 	if (s->is_out_of_memory)
 		fail(s, CONTROL_ERROR_BUSY, "out of memory");
@@ -398,29 +400,4 @@ void survey_start(struct control_call *call, const struct survey_plan *plan, sur
 	hash_table_init(&s->by_name);
 	hash_key_random(&s->hash_key);
 	go_on(s);
-}
-
-/* ---- names --------------------------------------------------------------------------------- */
-
-static const char *const view_names[SURVEY_VIEWS] = {
-    [SURVEY_CONNECTIONS] = "connection",
-    [SURVEY_ROUTES] = "route",
-    [SURVEY_CLASSES] = "class",
-    [SURVEY_ENDPOINTS] = "endpoint",
-};
-
-const char *survey_view_name(enum survey_by by)
-{
-	return view_names[by];
-}
-
-int survey_view_parse(const char *text, enum survey_by *ret_by)
-{
-	for (enum survey_by by = 0; by < SURVEY_VIEWS; by++) {
-		if (strcmp(text, view_names[by]) == 0) {
-			*ret_by = by;
-			return 0;
-		}
-	}
-	return -EINVAL;
 }

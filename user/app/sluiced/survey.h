@@ -5,6 +5,7 @@
  * traffic, one worker after the other.
  */
 #pragma once
+#include "app/top_by.h"
 #include "base/hash.h"
 #include "base/std.h"
 #include "core/connection_filter.h"
@@ -14,18 +15,10 @@
 
 struct control_call;
 
-enum survey_by {
-	SURVEY_CONNECTIONS,
-	SURVEY_ROUTES,
-	SURVEY_CLASSES,
-	SURVEY_ENDPOINTS,
-	SURVEY_VIEWS
-};
-
 struct survey_plan {
 	struct connection_filter filter;
 	struct connection_order order;
-	enum survey_by by;
+	enum top_by by;
 	size_t limit;     /* of rows or groups, 1..CONNECTION_LIMIT_MAX */
 	bool is_measured; /* rates are wanted */
 };
@@ -58,7 +51,3 @@ typedef void survey_fn(struct control_call *call, const struct survey_plan *plan
 		       const struct survey_result *result);
 /** survey_start() - main thread; the call is failed, or @done is called later */
 void survey_start(struct control_call *call, const struct survey_plan *plan, survey_fn *done);
-
-const char *survey_view_name(enum survey_by by);
-/** survey_view_parse() - Return: 0 or -EINVAL */
-int survey_view_parse(const char *text, enum survey_by *ret_by);
