@@ -1,10 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * sl_activate and sl_hold, which the daemon runs by BPF_PROG_RUN: sluice/splice_ctl.h says what
- * goes in and out, bpf/splice_control.h has what they do.
+ * sl_capture, sl_activate and sl_hold, which the daemon runs by BPF_PROG_RUN: sluice/splice_ctl.h
+ * says what goes in and out, bpf/splice_control.h has what the last two do.
  */
 #include "bpf/splice.bpf.h"
 #include "bpf/splice_control.h"
+#include "bpf/splice_socket.bpf.h"
+
+SEC("xdp")
+int sl_capture(struct xdp_md *packet)
+{
+	struct sl_capture_args *args = (void *)(long)packet->data;
+	struct sl_socket sockets[2] = {0};
+	struct sl_key6 keys[2];
+	__u32 is_ipv6;
+
+	if ((void *)(args + 1) > (void *)(long)packet->data_end)
+		return XDP_DROP;
+	__builtin_memcpy(keys, args->keys, sizeof(keys));
+	is_ipv6 = args->is_ipv6;
+	for (int i = 0; i < 2; i++)
+		sl_socket_find(packet, &keys[i], is_ipv6, &sockets[i]);
+	__builtin_memcpy(args->sockets, sockets, sizeof(sockets));
+	return XDP_PASS;
+}
 
 /* Return: 0, or 1 if an entry is missing. */
 static __always_inline int find_pair(const struct sl_key6 *keys, __u32 is_ipv6, struct sl_pair *ret)

@@ -71,6 +71,7 @@ struct sl_name {
 
 #define SL_PROG_SPLICE   "sl_splice"
 #define SL_PROG_XDP      "sl_splice_xdp"
+#define SL_PROG_CAPTURE  "sl_capture"
 #define SL_PROG_ACTIVATE "sl_activate"
 #define SL_PROG_HOLD     "sl_hold"
 

@@ -24,6 +24,7 @@ struct sl_leg {
 #define SL_O_SACK       0x02u
 #define SL_O_WSCALE     0x04u
 #define SL_O_ECN        0x08u
+#define SL_O_USEC       0x10u /* our timestamps count µs, not ms (Linux 6.7, by a route's feature) */
 
 /* What userspace had counted until then, by direction; the flows count what came behind. */
 struct sl_traffic {

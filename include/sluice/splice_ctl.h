@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Arguments of the syscall programs, which the daemon runs by BPF_PROG_RUN with one of these as
- * context. Both are all or nothing, for both directions of a connection (flow.h, rules 1 to 3).
+ * Arguments of the programs that the daemon runs by BPF_PROG_RUN. sl_activate and sl_hold are
+ * syscall programs with one of these as context; they are all or nothing, for both directions of a
+ * connection (flow.h, rules 1 to 3). sl_capture changes nothing.
  */
 #pragma once
 #include "sluice/flow.h"
@@ -15,11 +16,42 @@ enum sl_ctl_result {
 	SL_CTL_LATE = 5,    /* the HOLD ended before the call had decided */
 };
 
-/* One leg's socket, captured in repair mode. */
+/* What the kernel knows of a TCP socket; see struct tcp_sock in Linux's include/linux/tcp.h. */
+struct sl_socket {
+	__u32 rcv_nxt;  /* behind the last byte received, read or not */
+	__u32 snd_nxt;  /* behind the last byte written, sent or not */
+	__u32 unread;   /* bytes received, not read */
+	__u32 unacked;  /* bytes written, not acknowledged */
+	__u32 ts_clock; /* what a segment sent now would carry as TSval; 0 without the option */
+	__u32 path_mtu; /* towards the peer: of what we send */
+	__u16 send_mss; /* bytes of payload in a segment that we send, options not counted */
+	__u16 recv_mss; /* that we told the peer: its segments with their options, less 20 */
+	__u8 send_wscale, recv_wscale; /* the peer's, ours; 0 without the option */
+	__u8 options;                  /* SL_O_ of conn.h */
+	__u8 state; /* TCP_ESTABLISHED = 1 and so on; 0 = there is no such socket */
+};
+
+#define SL_SOCKET_ESTABLISHED 1
+
+/*
+ * sl_capture: the two sockets of a connection, found by its keys, in the network namespace of who
+ * runs it. A socket lookup is for programs that have a packet, so this is one for XDP, of which
+ * a run costs the least, and its arguments are the packet, behind a link header.
+ */
+struct sl_capture_args {
+	__u8 link_header[16];   /* zeros */
+	struct sl_key6 keys[2]; /* by enum sl_direction; as in struct sl_activate_args */
+	__u32 is_ipv6;
+	__u32 zero;
+	/* out */
+	struct sl_socket sockets[2];
+};
+
+/* One leg's socket, captured while it is in repair mode. */
 struct sl_ctl_leg {
-	__u32 rcv_nxt;  /* TCP_QUEUE_SEQ of the receive queue: behind the last byte taken */
-	__u32 snd_nxt;  /* of the send queue: behind the last byte written; all are acknowledged */
-	__u32 ts_clock; /* TCP_TIMESTAMP: our timestamp on this leg now; 0 without the option */
+	__u32 rcv_nxt;  /* behind the last byte taken */
+	__u32 snd_nxt;  /* behind the last byte written; all are acknowledged */
+	__u32 ts_clock; /* our timestamp on this leg now; 0 without the option */
 	__u32 oif;      /* the interface towards its far end */
 	__u8 send_wscale, recv_wscale;
 	__u8 options; /* SL_O_ of conn.h */

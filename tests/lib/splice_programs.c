@@ -100,6 +100,7 @@ int splice_programs_load(struct splice_programs *ret)
 		return r;
 	ret->hook_fd = program_fd(ret->tc, SL_PROG_SPLICE);
 	ret->xdp_fd = program_fd(ret->xdp, SL_PROG_XDP);
+	ret->capture_fd = program_fd(ret->ctl, SL_PROG_CAPTURE);
 	ret->activate_fd = program_fd(ret->ctl, SL_PROG_ACTIVATE);
 	ret->hold_fd = program_fd(ret->ctl, SL_PROG_HOLD);
 	ret->flows4_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_FLOWS4);

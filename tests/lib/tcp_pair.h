@@ -2,7 +2,7 @@
 /* Real TCP connections on the loopback interface, both ends in this process, for TCP_REPAIR. */
 #pragma once
 #include "base/address.h"
-#include "kern/tcp_capture.h"
+#include "kern/tcp_repair.h"
 
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -19,7 +19,7 @@ static inline void tcp_pair_open(const char *text, int ret_fds[2])
 	struct address address;
 	const int on = 1;
 
-	if (tcp_capture_check() < 0) {
+	if (tcp_repair_check() < 0) {
 		printf("skipped: TCP_REPAIR: %s (it needs CAP_NET_ADMIN)\n", strerror(EPERM));
 		skip();
 	}
@@ -52,10 +52,10 @@ static inline void tcp_pair_send(int from, int to, size_t len)
 /** tcp_pair_await_ack() - it may be delayed, by 40 ms or more: waits until it is there */
 static inline void tcp_pair_await_ack(int fd)
 {
-	struct tcp_backlog backlog;
+	uint32_t unacked;
 
 	do {
-		assert_int_equal(tcp_backlog_read(fd, &backlog), 0);
-		(void)poll(NULL, 0, backlog.unacked ? 1 : 0);
-	} while (backlog.unacked);
+		assert_int_equal(tcp_unacked(fd, &unacked), 0);
+		(void)poll(NULL, 0, unacked ? 1 : 0);
+	} while (unacked);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/attempt.h"
 
+#include "sluice/conn.h"
+
 struct attempt attempt_refused(enum sluice_reason reason)
 {
 	return (struct attempt){reason, true};
@@ -9,13 +11,6 @@ struct attempt attempt_refused(enum sluice_reason reason)
 struct attempt attempt_busy(void)
 {
 	return (struct attempt){SLUICE_REASON_BUSY, false};
-}
-
-struct attempt attempt_from_capture(int error)
-{
-	/* Its end has come, or bytes have: the relay deals with both. */
-	return error == -EBUSY || error == -ENOTCONN ? attempt_busy()
-						     : attempt_refused(SLUICE_REASON_KERNEL);
 }
 
 struct attempt attempt_from_result(enum sl_ctl_result result)
@@ -36,22 +31,35 @@ struct attempt attempt_from_result(enum sl_ctl_result result)
 }
 
 /* What either end sends has to fit the other leg's way: nobody on ours would say so by ICMP. */
-static bool fits(const struct attempt_leg *from, const struct attempt_leg *to)
+static bool fits(const struct sl_socket *from, const struct sl_socket *to, bool is_ipv6)
 {
-	return from->capture->recv_mss + attempt_headers(from->is_ipv6) <= to->capture->path_mtu;
+	return from->recv_mss + attempt_headers(is_ipv6) <= to->path_mtu;
 }
 
-enum sluice_reason attempt_check_legs(const struct attempt_leg *a, const struct attempt_leg *b)
+static enum sluice_reason check_agreed(const struct sl_socket *a, const struct sl_socket *b,
+				       bool is_ipv6)
 {
-	if (a->is_ipv6 != b->is_ipv6)
-		return SLUICE_REASON_OPTIONS;
 	/* Stripping them from one leg takes its protection against wrapped sequences (RFC 7323
 	 * s5) and its round-trip times away. */
-	if ((a->capture->options ^ b->capture->options) & SL_O_TIMESTAMPS)
+	if ((a->options ^ b->options) & SL_O_TIMESTAMPS)
 		return SLUICE_REASON_OPTIONS;
-	if (a->capture->path_mtu < SL_MTU_MIN || b->capture->path_mtu < SL_MTU_MIN)
+	if (a->path_mtu < SL_MTU_MIN || b->path_mtu < SL_MTU_MIN)
 		return SLUICE_REASON_MTU; /* the hook looks at larger packets only */
-	return fits(a, b) && fits(b, a) ? SLUICE_REASON_NONE : SLUICE_REASON_MTU;
+	return fits(a, b, is_ipv6) && fits(b, a, is_ipv6) ? SLUICE_REASON_NONE : SLUICE_REASON_MTU;
+}
+
+/* Its end has come, or bytes have: the relay deals with both. */
+static bool is_quiet(const struct sl_socket *socket)
+{
+	return socket->state == SL_SOCKET_ESTABLISHED && socket->unread == 0 &&
+	       socket->unacked == 0;
+}
+
+struct attempt attempt_from_sockets(const struct sl_socket sockets[2], bool is_ipv6)
+{
+	if (!is_quiet(&sockets[0]) || !is_quiet(&sockets[1]))
+		return attempt_busy();
+	return (struct attempt){check_agreed(&sockets[0], &sockets[1], is_ipv6), true};
 }
 
 #define MESSAGES 2

@@ -5,7 +5,6 @@
  */
 #pragma once
 #include "base/std.h"
-#include "kern/tcp_capture.h"
 #include "sluice/path.h"
 #include "sluice/splice_ctl.h"
 
@@ -20,26 +19,17 @@ struct attempt {
 struct attempt attempt_refused(enum sluice_reason reason);
 /** attempt_busy() - bytes are on their way: it will pass */
 struct attempt attempt_busy(void);
-/** attempt_from_capture() - of tcp_capture_begin()'s failure, -errno */
-struct attempt attempt_from_capture(int error);
+/** attempt_from_sockets() - NONE if a connection with these two can be spliced as far as they know:
+ *  nothing is on its way in them, and their peers have agreed upon what fits together */
+struct attempt attempt_from_sockets(const struct sl_socket sockets[2], bool is_ipv6);
 /** attempt_from_result() - of sl_activate */
 struct attempt attempt_from_result(enum sl_ctl_result result);
-
-/* What two sockets have agreed upon with their peers. */
-struct attempt_leg {
-	const struct tcp_capture *capture;
-	bool is_ipv6;
-};
 
 /** attempt_headers() - what a packet is longer than its segment's payload and options */
 static inline uint32_t attempt_headers(bool is_ipv6)
 {
 	return is_ipv6 ? 60 : 40;
 }
-
-/** attempt_check_legs() - Return: NONE if packets can go from either leg to the other as they are
- */
-enum sluice_reason attempt_check_legs(const struct attempt_leg *a, const struct attempt_leg *b);
 
 /*
  * Tries come in rounds: one at a time of ours, and if bytes were on their way then, one behind each

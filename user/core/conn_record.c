@@ -32,14 +32,14 @@ static int fill_names(const struct connection *c, struct name_cache *names, stru
 
 static void fill_leg(const struct promotion_leg *leg, struct sl_leg *ret_leg)
 {
-	const struct tcp_capture *capture = &leg->capture;
+	const struct sl_socket *socket = &leg->socket;
 
 	*ret_leg = (struct sl_leg){
 	    .key = leg->key.key,
 	    .mss = promotion_peer_mss(leg),
-	    .send_wscale = capture->send_wscale,
-	    .recv_wscale = capture->recv_wscale,
-	    .options = capture->options,
+	    .send_wscale = socket->send_wscale,
+	    .recv_wscale = socket->recv_wscale,
+	    .options = socket->options,
 	    .ifindex_low = (uint16_t)leg->ctl.oif,
 	};
 }

@@ -14,7 +14,7 @@
 #include "core/walk_resume.h"
 #include "core/worker.h"
 #include "kern/splice_ctl.h"
-#include "kern/tcp_capture.h"
+#include "kern/tcp_repair.h"
 
 /* Longer than making two sockets takes, and than most preemptions; shorter than the first
  * retransmission of whatever comes meanwhile. */
@@ -150,7 +150,7 @@ static void give_up(struct promotion *p)
  * that any more: if the other one has never agreed to it, nobody would clear its bits. */
 static bool has_mixed_ecn(const struct promotion *p)
 {
-	return (p->legs[0].capture.options ^ p->legs[1].capture.options) & SL_O_ECN;
+	return (p->legs[0].socket.options ^ p->legs[1].socket.options) & SL_O_ECN;
 }
 
 static void begin_suspicion(struct promotion *p, const struct sl_flow flows[2])
@@ -226,7 +226,7 @@ static void resume_leg(struct connection *c, size_t direction, const struct sl_f
 	struct walk_header header = {0};
 
 	/* Listeners have SO_REUSEADDR, and so has what is bound to a port of the pool. */
-	(void)tcp_capture_end(fd, true);
+	(void)tcp_repair_leave(fd, true);
 	leg_open(leg, fd);
 	/* How packets leave by it: of one that is adopted, only its flows know. */
 	way->oif = other->oif;

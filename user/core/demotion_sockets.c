@@ -39,10 +39,10 @@ static int open_leg(const struct promotion *p, size_t direction, const struct sl
 	    .ts_clock = clock_of(other, clock_monotonic_ns()),
 	    .send_window = (uint32_t)flow->window << (flow->wscale & 15),
 	    .mss = promotion_peer_mss(leg),
-	    .recv_mss = leg->capture.recv_mss,
-	    .send_wscale = leg->capture.send_wscale,
-	    .recv_wscale = leg->capture.recv_wscale,
-	    .options = leg->capture.options,
+	    .recv_mss = leg->socket.recv_mss,
+	    .send_wscale = leg->socket.send_wscale,
+	    .recv_wscale = leg->socket.recv_wscale,
+	    .options = leg->socket.options,
 	};
 	static const int on = 1;
 	int error;

@@ -11,6 +11,7 @@
 #include "core/spliced.h"
 #include "core/worker.h"
 #include "kern/splice_ctl.h"
+#include "kern/tcp_repair.h"
 
 #include <netinet/tcp.h>
 
@@ -127,22 +128,33 @@ void promotion_leave_endpoint(struct connection *c, bool was_sent)
 
 static bool is_leg_quiet(const struct leg *leg)
 {
-	struct tcp_backlog backlog;
-
 	return leg_is_open(leg) && !leg_has_output(leg) && leg->held_len == 0 && !leg->saw_eof &&
 	       !leg->is_fin_due && !leg->is_write_dead && !leg->is_discarding &&
-	       leg_at_boundary(leg) && !leg->walker.is_closed && !leg->is_pong_due &&
-	       tcp_backlog_read(leg->fd, &backlog) == 0 && tcp_backlog_is_empty(&backlog);
+	       leg_at_boundary(leg) && !leg->walker.is_closed && !leg->is_pong_due;
+}
+
+/* What arrives meanwhile the hook has seen, and sl_activate finds it (flow.h, rule 1). */
+static struct attempt capture(struct promotion *p)
+{
+	const struct sl_key6 *const keys[2] = {&p->legs[0].key.key, &p->legs[1].key.key};
+	bool is_ipv6 = p->legs[0].key.is_ipv6;
+	struct sl_socket sockets[2];
+
+	if (splice_ctl_capture(p->promoter->splice->pins.capture_fd, keys, is_ipv6, sockets) < 0)
+		return attempt_refused(SLUICE_REASON_KERNEL);
+	for (size_t i = 0; i < 2; i++)
+		p->legs[i].socket = sockets[i];
+	return attempt_from_sockets(sockets, is_ipv6);
 }
 
 static void fill_leg(struct promotion_leg *leg)
 {
-	leg->ctl.rcv_nxt = leg->capture.rcv_nxt;
-	leg->ctl.snd_nxt = leg->capture.snd_nxt;
-	leg->ctl.ts_clock = leg->capture.ts_clock;
-	leg->ctl.send_wscale = leg->capture.send_wscale;
-	leg->ctl.recv_wscale = leg->capture.recv_wscale;
-	leg->ctl.options = leg->capture.options;
+	leg->ctl.rcv_nxt = leg->socket.rcv_nxt;
+	leg->ctl.snd_nxt = leg->socket.snd_nxt;
+	leg->ctl.ts_clock = leg->socket.ts_clock;
+	leg->ctl.send_wscale = leg->socket.send_wscale;
+	leg->ctl.recv_wscale = leg->socket.recv_wscale;
+	leg->ctl.options = leg->socket.options;
 }
 
 /* It is between two frames, or nobody will ever know again. */
@@ -157,14 +169,7 @@ static struct attempt activate(struct promotion *p)
 	    .is_ipv6 = p->legs[0].key.is_ipv6,
 	    .walk_flags = {walk_flags(&p->c->client), walk_flags(&p->c->endpoint_leg)},
 	};
-	const struct attempt_leg legs[2] = {
-	    {&p->legs[0].capture, p->legs[0].key.is_ipv6},
-	    {&p->legs[1].capture, p->legs[1].key.is_ipv6},
-	};
-	enum sluice_reason reason = attempt_check_legs(&legs[0], &legs[1]);
 
-	if (reason != SLUICE_REASON_NONE)
-		return attempt_refused(reason);
 	for (size_t i = 0; i < 2; i++) {
 		fill_leg(&p->legs[i]);
 		args.keys[i] = p->legs[i].key.key;
@@ -189,57 +194,39 @@ static struct attempt activate_recorded(struct promotion *p)
 	return attempt;
 }
 
-static int capture(struct promotion *p, size_t direction)
+/* In repair from before the kernel takes over: should this process die then, its sockets say
+ * nothing to anybody. */
+static struct attempt activate_in_repair(struct promotion *p)
 {
-	struct promotion_leg *leg = &p->legs[direction];
+	struct leg *legs[2] = {&p->c->client, &p->c->endpoint_leg};
+	struct attempt attempt = attempt_refused(SLUICE_REASON_KERNEL);
+	size_t n = 0;
 
-	return tcp_capture_begin(promotion_leg_of(p->c, direction)->fd, &leg->was_reusable,
-				 &leg->capture);
-}
-
-static void let_go(struct promotion *p, size_t direction)
-{
-	(void)tcp_capture_end(promotion_leg_of(p->c, direction)->fd,
-			      p->legs[direction].was_reusable);
-}
-
-static struct attempt capture_endpoint(struct promotion *p)
-{
-	int error = capture(p, SL_TO_CLIENT);
-	struct attempt attempt;
-
-	if (error < 0)
-		return attempt_from_capture(error);
-	attempt = activate_recorded(p);
-	if (attempt.reason != SLUICE_REASON_NONE)
-		let_go(p, SL_TO_CLIENT);
-	return attempt;
-}
-
-static struct attempt capture_both(struct promotion *p)
-{
-	int error = capture(p, SL_TO_ENDPOINT);
-	struct attempt attempt;
-
-	if (error < 0)
-		return attempt_from_capture(error);
-	attempt = capture_endpoint(p);
-	if (attempt.reason != SLUICE_REASON_NONE)
-		let_go(p, SL_TO_ENDPOINT);
+	while (n < 2 && tcp_repair_enter(legs[n]->fd) == 0)
+		n++;
+	if (n == 2)
+		attempt = activate_recorded(p);
+	/* Listeners have SO_REUSEADDR, and so has what is bound to a port of the pool. */
+	while (attempt.reason != SLUICE_REASON_NONE && n > 0)
+		(void)tcp_repair_leave(legs[--n]->fd, true);
 	return attempt;
 }
 
 static struct attempt try_now(struct promotion *p)
 {
 	struct connection *c = p->c;
+	struct attempt attempt;
 
 	if (c->state != CONNECTION_OPEN)
 		return attempt_refused((enum sluice_reason)c->reason); /* it is on its way out */
 	if (promoter_lacks_hook(p->promoter, p->legs[0].ctl.oif, p->legs[1].ctl.oif))
 		return attempt_refused(SLUICE_REASON_NO_HOOK);
+	if (p->legs[0].key.is_ipv6 != p->legs[1].key.is_ipv6)
+		return attempt_refused(SLUICE_REASON_OPTIONS);
 	if (!is_leg_quiet(&c->client) || !is_leg_quiet(&c->endpoint_leg))
 		return attempt_busy();
-	return capture_both(p);
+	attempt = capture(p);
+	return attempt.reason == SLUICE_REASON_NONE ? activate_in_repair(p) : attempt;
 }
 
 static struct attempt try_timed(struct promotion *p)
@@ -279,7 +266,7 @@ void promotion_on_relayed(struct connection *c, struct leg *to)
 	if (likely(!p || p->pace.n_messages == 0) || p->state != PROMOTION_WAITING ||
 	    connection_is_closed(c) || !leg_is_open(to) || leg_has_output(to))
 		return;
-	if (tcp_capture_ask(to->fd) < 0)
+	if (tcp_repair_ask(to->fd) < 0)
 		return;
 	attempt_pace_by_message(&p->pace);
 	try_it(p);
@@ -397,9 +384,9 @@ bool promotion_resume(struct connection *c)
 
 uint16_t promotion_peer_mss(const struct promotion_leg *leg)
 {
-	uint32_t options = leg->capture.options & SL_O_TIMESTAMPS ? TIMESTAMP_BYTES : 0;
+	uint32_t options = leg->socket.options & SL_O_TIMESTAMPS ? TIMESTAMP_BYTES : 0;
 
-	return (uint16_t)MIN(leg->capture.send_mss + options, (uint32_t)UINT16_MAX);
+	return (uint16_t)MIN(leg->socket.send_mss + options, (uint32_t)UINT16_MAX);
 }
 
 /* The reverse of what conn_record.c has written. What we have told a peer to send it does not say:
@@ -409,11 +396,11 @@ static void adopt_leg(struct promotion_leg *leg, const struct sl_leg *record,
 {
 	uint16_t options = record->options & SL_O_TIMESTAMPS ? TIMESTAMP_BYTES : 0;
 
-	leg->capture.options = record->options;
-	leg->capture.send_mss = record->mss > options ? (uint16_t)(record->mss - options) : 0;
-	leg->capture.recv_mss = other->mss;
-	leg->capture.send_wscale = record->send_wscale;
-	leg->capture.recv_wscale = record->recv_wscale;
+	leg->socket.options = record->options;
+	leg->socket.send_mss = record->mss > options ? (uint16_t)(record->mss - options) : 0;
+	leg->socket.recv_mss = other->mss;
+	leg->socket.send_wscale = record->send_wscale;
+	leg->socket.recv_wscale = record->recv_wscale;
 }
 
 int promotion_adopt(struct connection *c, const struct flow_key *const keys[2],

@@ -34,7 +34,7 @@
 #include "base/timer.h"
 #include "core/attempt.h"
 #include "kern/flow_table.h"
-#include "kern/tcp_capture.h"
+#include "sluice/conn.h"
 #include "sluice/path.h"
 #include "sluice/splice_ctl.h"
 
@@ -58,10 +58,9 @@ enum promotion_state {
 struct promotion_leg {
 	struct flow_key key; /* of what comes in on it */
 	struct sl_ctl_leg ctl;
-	struct tcp_capture capture;
+	struct sl_socket socket;
 	struct sl_traffic counted; /* of its flow, that the connection's own figures contain */
 	bool has_flow;
-	bool was_reusable; /* SO_REUSEADDR of its socket */
 };
 
 struct promotion {

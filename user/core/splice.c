@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "kern/conn_table.h"
-#include "kern/tcp_capture.h"
+#include "kern/tcp_repair.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ static int fail(struct bpf_pins_error *why, int error, enum sluice_reason reason
 
 static int check_repair(struct bpf_pins_error *why)
 {
-	int error = tcp_capture_check();
+	int error = tcp_repair_check();
 
 	if (error == 0)
 		return 0;

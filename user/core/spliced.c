@@ -11,6 +11,7 @@
 #include "core/promotion.h"
 #include "core/promotion_entries.h"
 #include "core/worker.h"
+#include "kern/tcp_repair.h"
 #include "kern/tcp_restore.h"
 
 #include <net/if.h>
@@ -221,22 +222,22 @@ void spliced_end_lingering(struct promotion *p)
 {
 	uint64_t begin_ns = clock_monotonic_ns();
 	struct connection *c = p->c;
-	struct tcp_backlog backlogs[2];
+	uint32_t unread;
 
 	for (size_t i = 0; i < 2; i++) {
-		if (tcp_backlog_read(promotion_leg_of(c, i)->fd, &backlogs[i]) == 0 &&
-		    backlogs[i].unread)
+		if (tcp_unread(promotion_leg_of(c, i)->fd, &unread) == 0 && unread)
 			log_conn(LOG_LEVEL_ERROR, c->id,
 				 "%u bytes came to a socket after the kernel had taken over",
-				 backlogs[i].unread);
+				 unread);
 	}
+	/* Whoever has sockets has to close them at last: that is not counted. */
+	promotion_spend(p, begin_ns);
 	/* In repair: their peers are told nothing. */
 	leg_close(&c->client);
 	leg_close(&c->endpoint_leg);
 	c->is_socketless = true;
 	worker_release_sockets(c->worker);
 	p->state = PROMOTION_SPLICED;
-	promotion_spend(p, begin_ns);
 	stats_add_promotion(c->worker->stats, p->spent_ns);
 	if (c->worker->is_stopping)
 		connection_leave(c);

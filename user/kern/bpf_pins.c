@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
-#define PINS 11
+#define PINS 12
 
 struct pin {
 	const char *name;
@@ -18,11 +18,17 @@ struct pin {
 static void list_pins(struct bpf_pins *pins, struct pin ret_list[PINS])
 {
 	const struct pin list[PINS] = {
-	    {SL_MAP_FLOWS4, &pins->flows.fd4},     {SL_MAP_FLOWS6, &pins->flows.fd6},
-	    {SL_MAP_CONNS, &pins->conns_fd},       {SL_MAP_NAMES, &pins->names_fd},
-	    {SL_MAP_EVENTS, &pins->events_fd},     {SL_MAP_STATS, &pins->stats_fd},
-	    {SL_MAP_POLICIES, &pins->policies_fd}, {SL_MAP_HOOKED, &pins->hooked_fd},
-	    {SL_MAP_IDS, &pins->ids_fd},           {SL_PROG_ACTIVATE, &pins->activate_fd},
+	    {SL_MAP_FLOWS4, &pins->flows.fd4},
+	    {SL_MAP_FLOWS6, &pins->flows.fd6},
+	    {SL_MAP_CONNS, &pins->conns_fd},
+	    {SL_MAP_NAMES, &pins->names_fd},
+	    {SL_MAP_EVENTS, &pins->events_fd},
+	    {SL_MAP_STATS, &pins->stats_fd},
+	    {SL_MAP_POLICIES, &pins->policies_fd},
+	    {SL_MAP_HOOKED, &pins->hooked_fd},
+	    {SL_MAP_IDS, &pins->ids_fd},
+	    {SL_PROG_CAPTURE, &pins->capture_fd},
+	    {SL_PROG_ACTIVATE, &pins->activate_fd},
 	    {SL_PROG_HOLD, &pins->hold_fd},
 	};
 

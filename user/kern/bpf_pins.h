@@ -13,7 +13,7 @@
 struct bpf_pins {
 	struct flow_table flows;
 	int conns_fd, names_fd, events_fd, stats_fd, policies_fd, hooked_fd; /* maps */
-	int activate_fd, hold_fd; /* programs, to be run */
+	int capture_fd, activate_fd, hold_fd; /* programs, to be run */
 	struct kern_ids ids;
 
 	/* private */

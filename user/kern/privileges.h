@@ -5,7 +5,7 @@
  *
  *	find --> become --> limit --> refuse_bpf
  *
- * What is left: CAP_NET_ADMIN (TCP_REPAIR, see tcp_capture.h) and CAP_NET_BIND_SERVICE (ports below
+ * What is left: CAP_NET_ADMIN (TCP_REPAIR, see tcp_repair.h) and CAP_NET_BIND_SERVICE (ports below
  * 1024, also of a socket that is restored), if the process had them.
  */
 #pragma once

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/route_lookup.h"
 
+#include "base/clock.h"
+
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -15,11 +17,15 @@ struct question {
 
 int route_lookup_open(struct route_lookup *ret_lookup)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	_cleanup_free_ struct route_known *known = calloc(ROUTE_LOOKUP_KNOWN, sizeof(*known));
 
 	if (fd < 0)
 		return -errno;
-	*ret_lookup = (struct route_lookup){.fd = fd};
+	if (!known)
+		return -ENOMEM;
+	*ret_lookup = (struct route_lookup){.fd = TAKE_FD(fd), .known = TAKE_PTR(known)};
 	return 0;
 }
 
@@ -27,6 +33,7 @@ void route_lookup_close(struct route_lookup *lookup)
 {
 	if (lookup->fd >= 0)
 		close(TAKE_FD(lookup->fd));
+	free(TAKE_PTR(lookup->known));
 }
 
 /* ---- the question -------------------------------------------------------------------------- */
@@ -175,17 +182,78 @@ static int read_answer(struct route_lookup *lookup, const struct address *source
 	return header->nlmsg_type == RTM_NEWROUTE ? read_route(header, source, ret_found) : -EPROTO;
 }
 
-int route_lookup_find(struct route_lookup *lookup, const struct address *source,
-		      const struct address *destination, struct route_found *ret_found)
+static int ask(struct route_lookup *lookup, const struct address *source,
+	       const struct address *destination, struct route_found *ret_found)
 {
 	struct question q;
 
-	if ((destination->sa.sa_family != AF_INET && destination->sa.sa_family != AF_INET6) ||
-	    (source && source->sa.sa_family != destination->sa.sa_family))
-		return -EAFNOSUPPORT;
 	write_question(&q, ++lookup->sequence, source, destination);
 	/* The kernel answers within send(2): nothing here waits. */
 	if (send(lookup->fd, &q, q.header.nlmsg_len, 0) < 0)
 		return -errno;
 	return read_answer(lookup, source, ret_found);
+}
+
+/* ---- what is known ------------------------------------------------------------------------- */
+
+static struct address without_port(const struct address *address)
+{
+	struct address host = {0};
+
+	if (!address)
+		return host;
+	host = *address;
+	address_set_port(&host, 0);
+	return host;
+}
+
+/* Whoever chooses addresses so that they meet in one place makes the kernel be asked, as without
+ * any: no more. */
+static uint32_t mix(uint32_t hash, const struct address *address)
+{
+	uint32_t words[4] = {0};
+
+	if (address->sa.sa_family == AF_INET)
+		memcpy(words, &address->in4.sin_addr, sizeof(address->in4.sin_addr));
+	else if (address->sa.sa_family == AF_INET6)
+		memcpy(words, &address->in6.sin6_addr, sizeof(words));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		hash = (hash ^ words[i]) * 0x9e3779b1u;
+	return hash;
+}
+
+static struct route_known *place_of(struct route_lookup *lookup, const struct address *source,
+				    const struct address *destination)
+{
+	uint32_t hash = mix(mix(0, source), destination);
+
+	return &lookup->known[(hash >> 16 ^ hash) % ROUTE_LOOKUP_KNOWN];
+}
+
+int route_lookup_find(struct route_lookup *lookup, const struct address *source,
+		      const struct address *destination, struct route_found *ret_found)
+{
+	struct address from, to;
+	struct route_known *known;
+	uint64_t now_ns = clock_monotonic_ns();
+	int error;
+
+	if ((destination->sa.sa_family != AF_INET && destination->sa.sa_family != AF_INET6) ||
+	    (source && source->sa.sa_family != destination->sa.sa_family))
+		return -EAFNOSUPPORT;
+	from = without_port(source);
+	to = without_port(destination);
+	known = place_of(lookup, &from, &to);
+	if (now_ns >= known->until_ns || !address_equal(&known->source, &from) ||
+	    !address_equal(&known->destination, &to)) {
+		known->until_ns = 0;
+		error = ask(lookup, source, destination, &known->found);
+		if (error < 0)
+			return error;
+		known->source = from;
+		known->destination = to;
+		known->until_ns = now_ns + ROUTE_LOOKUP_MS * NS_PER_MS;
+	}
+	*ret_found = known->found;
+	return 0;
 }

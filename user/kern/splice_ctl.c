@@ -12,6 +12,19 @@ static int run(int program_fd, void *args, uint32_t size)
 	return bpf_prog_test_run_opts(program_fd, &opts);
 }
 
+int splice_ctl_capture(int program_fd, const struct sl_key6 *const keys[2], bool is_ipv6,
+		       struct sl_socket ret_sockets[2])
+{
+	struct sl_capture_args args = {.keys = {*keys[0], *keys[1]}, .is_ipv6 = is_ipv6};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = &args, .data_size_in = sizeof(args),
+		    .data_out = &args, .data_size_out = sizeof(args));
+	int error = bpf_prog_test_run_opts(program_fd, &opts);
+
+	if (error == 0)
+		memcpy(ret_sockets, args.sockets, sizeof(args.sockets));
+	return error;
+}
+
 int splice_ctl_activate(int program_fd, struct sl_activate_args *args)
 {
 	return run(program_fd, args, sizeof(*args));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/tcp_restore.h"
 
-#include "kern/tcp_capture.h"
+#include "kern/tcp_repair.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -77,6 +77,18 @@ static int set_options(int fd, const struct tcp_restore *what)
 	return set_option(fd, TCP_REPAIR_OPTIONS, list, n * sizeof(list[0]));
 }
 
+/*
+ * The lowest bit is not a part of the number: it says that the clock counts in µs (Linux 6.7). A
+ * clock in ms that goes on may be ahead by one, but not behind.
+ */
+static int set_clock(int fd, const struct tcp_restore *what)
+{
+	uint32_t clock =
+	    what->options & SL_O_USEC ? what->ts_clock | 1 : (what->ts_clock + 1) & ~1u;
+
+	return set_option(fd, TCP_TIMESTAMP, &clock, sizeof(clock));
+}
+
 /* The window that we give stays what the kernel thinks right for a new connection. */
 static int set_window(int fd, const struct tcp_restore *what)
 {
@@ -115,7 +127,7 @@ int tcp_restore(const struct tcp_restore *what, int *ret_fd)
 	if (error == 0)
 		error = set_options(fd, what);
 	if (error == 0 && (what->options & SL_O_TIMESTAMPS))
-		error = set_option(fd, TCP_TIMESTAMP, &what->ts_clock, sizeof(what->ts_clock));
+		error = set_clock(fd, what);
 	if (error == 0)
 		error = set_window(fd, what);
 	if (error < 0)
@@ -131,7 +143,7 @@ int tcp_restore_reset(const struct tcp_restore *what)
 	int error = open_in_repair(what, &fd);
 
 	if (error == 0)
-		error = tcp_capture_end(fd, false);
+		error = tcp_repair_leave(fd, false);
 	if (error == 0 && setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)) < 0)
 		error = -errno;
 	return error;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reverse of tcp_capture.h: a socket in the middle of a connection that this kernel does not
- * know (any more). Its peer notices nothing until the socket says something. In TCP_REPAIR, which
- * needs CAP_NET_ADMIN; a local port below 1024 needs CAP_NET_BIND_SERVICE as well.
+ * The reverse of closing one in repair: a socket in the middle of a connection that this kernel
+ * does not know (any more). Its peer notices nothing until the socket says something. In
+ * TCP_REPAIR, which needs CAP_NET_ADMIN; a local port below 1024 needs CAP_NET_BIND_SERVICE as
+ * well.
  */
 #pragma once
 #include "base/address.h"
@@ -13,7 +14,7 @@ struct tcp_restore {
 	struct address local, peer; /* of one family; @local is an address of this host */
 	uint32_t rcv_nxt;           /* behind the last byte that the peer has sent */
 	uint32_t snd_nxt;           /* behind the last byte that it has acknowledged */
-	uint32_t ts_clock;          /* as in struct tcp_capture; with SL_O_TIMESTAMPS */
+	uint32_t ts_clock;          /* as in struct sl_socket; with SL_O_TIMESTAMPS */
 	uint32_t send_window;       /* bytes that the peer takes behind snd_nxt */
 	uint16_t mss;               /* of the peer's SYN, options included; 0 = the smallest */
 	uint16_t recv_mss; /* likewise of ours; 0, or over 32767 = as this kernel would choose it */
@@ -23,7 +24,7 @@ struct tcp_restore {
 
 /**
  * tcp_restore() - an ESTABLISHED socket with empty queues, non-blocking
- * @ret_fd: still in repair, so closing it tells nobody anything; to go on by tcp_capture_end()
+ * @ret_fd: still in repair, so closing it tells nobody anything; to go on by tcp_repair_leave()
  *
  * Return: 0; -EADDRNOTAVAIL if the kernel knows a connection of these addresses, or @local is none
  * of its own; -EPERM or -EACCES without the capabilities; another -errno.

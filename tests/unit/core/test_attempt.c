@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/attempt.h"
+#include "sluice/conn.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,74 +25,78 @@ static void result__decides_whether_it_may_pass(void **state)
 	assert_attempt(attempt_from_result((enum sl_ctl_result)99), SLUICE_REASON_BUSY, false);
 }
 
-static void capture__waits_for_bytes_and_no_right(void **state)
+static const struct sl_socket plain = {
+    .recv_mss = 1460,
+    .path_mtu = 1500,
+    .state = SL_SOCKET_ESTABLISHED,
+};
+
+static struct attempt check(const struct sl_socket *a, const struct sl_socket *b, bool is_ipv6)
 {
-	assert_attempt(attempt_from_capture(-EBUSY), SLUICE_REASON_BUSY, false);
-	assert_attempt(attempt_from_capture(-ENOTCONN), SLUICE_REASON_BUSY, false);
-	assert_attempt(attempt_from_capture(-EPERM), SLUICE_REASON_KERNEL, true);
-	assert_attempt(attempt_from_capture(-EBADF), SLUICE_REASON_KERNEL, true);
+	struct attempt attempt = attempt_from_sockets((struct sl_socket[2]){*a, *b}, is_ipv6);
+	struct attempt other = attempt_from_sockets((struct sl_socket[2]){*b, *a}, is_ipv6);
+
+	assert_attempt(other, attempt.reason, attempt.is_final);
+	return attempt;
 }
 
-static const struct tcp_capture plain = {.recv_mss = 1460, .path_mtu = 1500};
-
-static enum sluice_reason check(const struct tcp_capture *a, bool a_is_ipv6,
-				const struct tcp_capture *b, bool b_is_ipv6)
+static void assert_fits(const struct sl_socket *a, const struct sl_socket *b, bool is_ipv6,
+			enum sluice_reason reason)
 {
-	const struct attempt_leg legs[2] = {{a, a_is_ipv6}, {b, b_is_ipv6}};
-	enum sluice_reason reason = attempt_check_legs(&legs[0], &legs[1]);
-
-	assert_int_equal(attempt_check_legs(&legs[1], &legs[0]), reason);
-	return reason;
+	assert_attempt(check(a, b, is_ipv6), reason, true);
 }
 
-static void legs__are_of_one_family(void **state)
+static void sockets__are_waited_for(void **state)
 {
-	struct tcp_capture six = plain;
+	struct sl_socket busy[] = {plain, plain, plain, plain};
 
-	six.recv_mss = 1440;
-	assert_int_equal(check(&plain, false, &plain, false), SLUICE_REASON_NONE);
-	assert_int_equal(check(&six, true, &six, true), SLUICE_REASON_NONE);
-	assert_int_equal(check(&plain, false, &six, true), SLUICE_REASON_OPTIONS);
+	busy[0].unread = 1;
+	busy[1].unacked = 1;
+	busy[2].state = SL_SOCKET_ESTABLISHED + 1; /* on its way out */
+	busy[3].state = 0;                         /* gone */
+	for (size_t i = 0; i < ARRAY_SIZE(busy); i++)
+		assert_attempt(check(&plain, &busy[i], false), SLUICE_REASON_BUSY, false);
+	assert_fits(&plain, &plain, false, SLUICE_REASON_NONE);
 }
 
 /* RFC 7323 s5: a leg without timestamps has no protection against wrapped sequences. */
-static void legs__agree_on_timestamps_and_need_not_on_the_rest(void **state)
+static void sockets__agree_on_timestamps_and_need_not_on_the_rest(void **state)
 {
-	struct tcp_capture other = plain;
+	struct sl_socket other = plain;
 
 	other.options = SL_O_SACK | SL_O_WSCALE | SL_O_ECN;
-	assert_int_equal(check(&plain, false, &other, false), SLUICE_REASON_NONE);
+	assert_fits(&plain, &other, false, SLUICE_REASON_NONE);
 	other.options = SL_O_TIMESTAMPS;
-	assert_int_equal(check(&plain, false, &other, false), SLUICE_REASON_OPTIONS);
-	assert_int_equal(check(&other, false, &other, false), SLUICE_REASON_NONE);
+	assert_fits(&plain, &other, false, SLUICE_REASON_OPTIONS);
+	assert_fits(&other, &other, false, SLUICE_REASON_NONE);
 }
 
-static void legs__fit_each_others_way_to_the_byte(void **state)
+static void sockets__fit_each_others_way_to_the_byte(void **state)
 {
-	struct tcp_capture narrow = plain;
+	struct sl_socket narrow = plain;
 
 	narrow.recv_mss = 1360;
 	narrow.path_mtu = 1500;
-	assert_int_equal(check(&plain, false, &narrow, false), SLUICE_REASON_NONE);
+	assert_fits(&plain, &narrow, false, SLUICE_REASON_NONE);
 	narrow.path_mtu = 1499;
-	assert_int_equal(check(&plain, false, &narrow, false), SLUICE_REASON_MTU);
+	assert_fits(&plain, &narrow, false, SLUICE_REASON_MTU);
 	/* 20 bytes more of header */
 	narrow.path_mtu = 1519;
-	assert_int_equal(check(&plain, true, &narrow, true), SLUICE_REASON_MTU);
+	assert_fits(&plain, &narrow, true, SLUICE_REASON_MTU);
 	narrow.path_mtu = 1520;
-	assert_int_equal(check(&plain, true, &narrow, true), SLUICE_REASON_NONE);
+	assert_fits(&plain, &narrow, true, SLUICE_REASON_NONE);
 }
 
 /* The hook holds only larger packets against the MTU. */
-static void legs__carry_what_ipv6_may_rely_upon(void **state)
+static void sockets__carry_what_ipv6_may_rely_upon(void **state)
 {
-	struct tcp_capture small = plain;
+	struct sl_socket small = plain;
 
 	small.recv_mss = 500;
 	small.path_mtu = SL_MTU_MIN - 1;
-	assert_int_equal(check(&small, false, &small, false), SLUICE_REASON_MTU);
+	assert_fits(&small, &small, false, SLUICE_REASON_MTU);
 	small.path_mtu = SL_MTU_MIN;
-	assert_int_equal(check(&small, false, &small, false), SLUICE_REASON_NONE);
+	assert_fits(&small, &small, false, SLUICE_REASON_NONE);
 }
 
 static void pace__doubles_from_round_to_round(void **state)
@@ -137,11 +142,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(result__decides_whether_it_may_pass),
-	    cmocka_unit_test(capture__waits_for_bytes_and_no_right),
-	    cmocka_unit_test(legs__are_of_one_family),
-	    cmocka_unit_test(legs__agree_on_timestamps_and_need_not_on_the_rest),
-	    cmocka_unit_test(legs__fit_each_others_way_to_the_byte),
-	    cmocka_unit_test(legs__carry_what_ipv6_may_rely_upon),
+	    cmocka_unit_test(sockets__are_waited_for),
+	    cmocka_unit_test(sockets__agree_on_timestamps_and_need_not_on_the_rest),
+	    cmocka_unit_test(sockets__fit_each_others_way_to_the_byte),
+	    cmocka_unit_test(sockets__carry_what_ipv6_may_rely_upon),
 	    cmocka_unit_test(pace__doubles_from_round_to_round),
 	    cmocka_unit_test(pace__doubles_without_messages_too),
 	};

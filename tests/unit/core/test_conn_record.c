@@ -42,14 +42,14 @@ static void given_init(struct given *g, uint32_t n_names)
 	    .promotion = {.legs = {{.key.key.sport = 1,
 				    .key.key.dport = 2,
 				    .ctl = {.oif = 70003},
-				    .capture = {.send_mss = 1448,
-						.send_wscale = 7,
-						.recv_wscale = 9,
-						.options = SL_O_TIMESTAMPS | SL_O_SACK}},
+				    .socket = {.send_mss = 1448,
+					       .send_wscale = 7,
+					       .recv_wscale = 9,
+					       .options = SL_O_TIMESTAMPS | SL_O_SACK}},
 				   {.key.key.sport = 3,
 				    .key.key.dport = 4,
 				    .ctl = {.oif = 4},
-				    .capture = {.send_mss = 65483, .options = SL_O_WSCALE}}}},
+				    .socket = {.send_mss = 65483, .options = SL_O_WSCALE}}}},
 	    .c = {.id = 42,
 		  .listener = &listener,
 		  .class = &bulk,
@@ -122,7 +122,7 @@ static void fill__has_both_legs(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		assert_memory_equal(&conn.legs[i].key, &g.promotion.legs[i].key.key,
 				    sizeof(conn.legs[i].key));
-		assert_int_equal(conn.legs[i].options, g.promotion.legs[i].capture.options);
+		assert_int_equal(conn.legs[i].options, g.promotion.legs[i].socket.options);
 	}
 	assert_int_equal(conn.legs[0].mss, 1460); /* RFC 6691: options are not taken off */
 	assert_int_equal(conn.legs[1].mss, 65483);

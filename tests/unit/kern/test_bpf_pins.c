@@ -40,6 +40,7 @@ static void pin(int fd, const char *name)
 
 static void pin_programs(void)
 {
+	pin(load_program(SL_PROG_CAPTURE), SL_PROG_CAPTURE);
 	pin(load_program(SL_PROG_ACTIVATE), SL_PROG_ACTIVATE);
 	pin(load_program(SL_PROG_HOLD), SL_PROG_HOLD);
 }
@@ -140,7 +141,7 @@ static void open__has_all_of_them(void **state)
 	mount_bpffs();
 	pin_all(&our_abi);
 	assert_int_equal(bpf_pins_open(DIR, &pins, &error), 0);
-	assert_int_equal(count_fds(), n_fds + 11);
+	assert_int_equal(count_fds(), n_fds + 12);
 	/* Each is what it should be. */
 	assert_int_equal(flow_table_walk(&pins.flows, no_flow, NULL), 0);
 	assert_int_equal(kern_ids_take_conn_ids(&pins.ids, 1), 1);
@@ -227,9 +228,10 @@ static void open__names_all_if_all_but_the_version_is_missing(void **state)
 	}
 	assert_int_equal(unlink(DIR "/" SL_PROG_HOLD), 0);
 	assert_int_equal(unlink(DIR "/" SL_PROG_ACTIVATE), 0);
+	assert_int_equal(unlink(DIR "/" SL_PROG_CAPTURE), 0);
 	assert_fails(-ENOENT, SLUICE_REASON_NOT_LOADED,
 		     DIR ": missing: flows4 flows6 conns names events stats policies hooked "
-			 "ids sl_activate sl_hold");
+			 "ids sl_capture sl_activate sl_hold");
 }
 
 static void open__names_both_versions(void **state)
@@ -284,10 +286,10 @@ static void open__is_by_permission_of_the_group(void **state)
 {
 	mount_bpffs();
 	pin_all(&our_abi);
-	for (size_t i = 0; i < ARRAY_SIZE(map_shapes) + 2; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(map_shapes) + 3; i++) {
 		const char *name = i < ARRAY_SIZE(map_shapes)
 				       ? map_shapes[i].name
-				       : (const char *[]){SL_PROG_ACTIVATE,
+				       : (const char *[]){SL_PROG_CAPTURE, SL_PROG_ACTIVATE,
 							  SL_PROG_HOLD}[i - ARRAY_SIZE(map_shapes)];
 		char path[128];
 

@@ -110,6 +110,57 @@ static void find__knows_this_host(void **state)
 	assert_found(NULL, "[::1]:80", "[::1]:0", "lo", 0, true);
 }
 
+/* The number of questions tells who has answered. */
+static void find__asks_once_in_a_while(void **state)
+{
+	struct address near, far, other;
+	struct route_found first, second;
+	uint32_t asked;
+
+	if (!has_namespace)
+		skip();
+	assert_int_equal(address_parse("192.0.2.1:1", &near), 0);
+	assert_int_equal(address_parse("198.51.100.4:80", &far), 0);
+	assert_int_equal(address_parse("198.51.100.5:80", &other), 0);
+	for (size_t i = 0; i < ROUTE_LOOKUP_KNOWN; i++)
+		lookup.known[i].until_ns = 0;
+	asked = lookup.sequence;
+	assert_int_equal(route_lookup_find(&lookup, &near, &far, &first), 0);
+	assert_int_equal(lookup.sequence, asked + 1);
+	/* Of another connection: ports do not count. */
+	address_set_port(&near, 2);
+	assert_int_equal(route_lookup_find(&lookup, &near, &far, &second), 0);
+	assert_int_equal(lookup.sequence, asked + 1);
+	assert_true(address_equal(&first.source, &second.source));
+	assert_true(first.oif == second.oif && first.mtu == second.mtu &&
+		    first.is_local == second.is_local);
+	/* Others do, and no source is one of its own. */
+	assert_int_equal(route_lookup_find(&lookup, NULL, &far, &second), 0);
+	assert_int_equal(route_lookup_find(&lookup, &near, &other, &second), 0);
+	assert_int_equal(lookup.sequence, asked + 3);
+	for (size_t i = 0; i < ROUTE_LOOKUP_KNOWN; i++)
+		lookup.known[i].until_ns = 0;
+	assert_int_equal(route_lookup_find(&lookup, &near, &far, &second), 0);
+	assert_int_equal(lookup.sequence, asked + 4);
+}
+
+/* A refusal is asked for again: the way may be there at any time. */
+static void find__remembers_no_refusal(void **state)
+{
+	struct address far;
+	struct route_found found;
+	uint32_t asked;
+
+	if (!has_namespace)
+		skip();
+	assert_int_equal(address_parse("203.0.113.1:80", &far), 0);
+	asked = lookup.sequence;
+	for (uint32_t i = 1; i < 3; i++) {
+		assert_true(route_lookup_find(&lookup, NULL, &far, &found) < 0);
+		assert_int_equal(lookup.sequence, asked + i);
+	}
+}
+
 static void find__says_when_there_is_no_way(void **state)
 {
 	struct route_found found = {.oif = 4711};
@@ -136,6 +187,8 @@ int main(void)
 	    cmocka_unit_test(find__tells_source_and_interface),
 	    cmocka_unit_test(find__tells_the_mtu_of_the_route),
 	    cmocka_unit_test(find__knows_this_host),
+	    cmocka_unit_test(find__asks_once_in_a_while),
+	    cmocka_unit_test(find__remembers_no_refusal),
 	    cmocka_unit_test(find__says_when_there_is_no_way),
 	    cmocka_unit_test(find__refuses_other_families),
 	};

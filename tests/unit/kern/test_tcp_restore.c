@@ -2,6 +2,7 @@
 /* Over real connections on the loopback interface: one end dies in repair and comes back. */
 #include "kern/tcp_restore.h"
 
+#include "lib/socket_capture.h"
 #include "lib/tcp_pair.h"
 
 /* A connection: the peer's end, and what was captured of ours, whose socket is gone. */
@@ -10,11 +11,11 @@ struct lost {
 	struct tcp_restore what;
 };
 
-static void lose(const char *text, struct lost *ret_lost)
+static void lose(void **state, const char *text, struct lost *ret_lost)
 {
 	struct tcp_restore what = {.send_window = 32768};
-	struct tcp_capture capture;
-	bool was_reusable;
+	struct sl_socket sockets[2];
+	const struct sl_socket *mine = &sockets[1];
 	int fds[2], ours, peer;
 
 	tcp_pair_open(text, fds);
@@ -27,14 +28,15 @@ static void lose(const char *text, struct lost *ret_lost)
 	what.local.len = what.peer.len = sizeof(what.local.un);
 	assert_int_equal(getsockname(ours, &what.local.sa, &what.local.len), 0);
 	assert_int_equal(getpeername(ours, &what.peer.sa, &what.peer.len), 0);
-	assert_int_equal(tcp_capture_begin(ours, &was_reusable, &capture), 0);
-	what.rcv_nxt = capture.rcv_nxt;
-	what.snd_nxt = capture.snd_nxt;
-	what.ts_clock = capture.ts_clock;
-	what.mss = (uint16_t)(capture.send_mss + 12);
-	what.send_wscale = capture.send_wscale;
-	what.recv_wscale = capture.recv_wscale;
-	what.options = capture.options;
+	assert_int_equal(tcp_repair_enter(ours), 0);
+	socket_capture_fds(state, fds, sockets);
+	what.rcv_nxt = mine->rcv_nxt;
+	what.snd_nxt = mine->snd_nxt;
+	what.ts_clock = mine->ts_clock;
+	what.mss = (uint16_t)(mine->send_mss + 12);
+	what.send_wscale = mine->send_wscale;
+	what.recv_wscale = mine->recv_wscale;
+	what.options = mine->options;
 	close(ours);
 	*ret_lost = (struct lost){.peer = peer, .what = what};
 }
@@ -44,14 +46,13 @@ static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0"};
 static void restore__goes_on_where_it_was(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
-		struct tcp_capture before, after;
+		struct sl_socket sockets[2], *before = &sockets[0], *after = &sockets[1];
 		struct lost lost;
-		bool was_reusable;
 		int fd;
 
-		lose(addresses[i], &lost);
+		lose(state, addresses[i], &lost);
 		assert_int_equal(tcp_restore(&lost.what, &fd), 0);
-		assert_int_equal(tcp_capture_end(fd, false), 0);
+		assert_int_equal(tcp_repair_leave(fd, false), 0);
 		for (int n = 0; n < 3; n++) {
 			tcp_pair_send(lost.peer, fd, 4096);
 			tcp_pair_send(fd, lost.peer, 4096);
@@ -59,13 +60,33 @@ static void restore__goes_on_where_it_was(void **state)
 		tcp_pair_await_ack(fd);
 		tcp_pair_await_ack(lost.peer);
 		/* And it has the options that were negotiated. */
-		assert_int_equal(tcp_capture_begin(lost.peer, &was_reusable, &before), 0);
-		assert_int_equal(tcp_capture_begin(fd, &was_reusable, &after), 0);
-		assert_int_equal(after.options, lost.what.options);
-		assert_int_equal(after.send_wscale, before.recv_wscale);
-		assert_int_equal(after.recv_wscale, before.send_wscale);
-		assert_int_equal(after.snd_nxt, before.rcv_nxt);
-		assert_int_equal(after.rcv_nxt, before.snd_nxt);
+		socket_capture_fds(state, (const int[2]){lost.peer, fd}, sockets);
+		assert_int_equal(after->options, lost.what.options);
+		assert_int_equal(after->send_wscale, before->recv_wscale);
+		assert_int_equal(after->recv_wscale, before->send_wscale);
+		assert_int_equal(after->snd_nxt, before->rcv_nxt);
+		assert_int_equal(after->rcv_nxt, before->snd_nxt);
+		close(fd);
+		close(lost.peer);
+	}
+}
+
+/* The lowest bit of what TCP_TIMESTAMP takes is a switch (Linux 6.7). */
+static void restore__has_a_clock_that_goes_on_in_its_unit(void **state)
+{
+	for (uint32_t odd = 0; odd < 2; odd++) {
+		struct sl_socket sockets[2];
+		struct lost lost;
+		int fd;
+
+		lose(state, addresses[0], &lost);
+		lost.what.ts_clock = (lost.what.ts_clock & ~1u) + odd;
+		assert_int_equal(tcp_restore(&lost.what, &fd), 0);
+		assert_int_equal(tcp_repair_leave(fd, false), 0);
+		socket_capture_fds(state, (const int[2]){lost.peer, fd}, sockets);
+		assert_int_equal(sockets[1].options, lost.what.options);
+		if (lost.what.options & SL_O_TIMESTAMPS)
+			assert_true((int32_t)(sockets[1].ts_clock - lost.what.ts_clock) >= 0);
 		close(fd);
 		close(lost.peer);
 	}
@@ -76,12 +97,12 @@ static void restore__sends_nothing_in_repair(void **state)
 	struct lost lost;
 	int fd;
 
-	lose(addresses[0], &lost);
+	lose(state, addresses[0], &lost);
 	assert_int_equal(tcp_restore(&lost.what, &fd), 0);
 	close(fd);
 	/* The peer has heard nothing: it can be restored again, and reads what is sent then. */
 	assert_int_equal(tcp_restore(&lost.what, &fd), 0);
-	assert_int_equal(tcp_capture_end(fd, false), 0);
+	assert_int_equal(tcp_repair_leave(fd, false), 0);
 	tcp_pair_send(fd, lost.peer, 10);
 	close(fd);
 	close(lost.peer);
@@ -119,7 +140,7 @@ static void reset__is_believed_at_once(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
 		struct lost lost;
 
-		lose(addresses[i], &lost);
+		lose(state, addresses[i], &lost);
 		lost.what.options = 0;
 		assert_int_equal(tcp_restore_reset(&lost.what), 0);
 		assert_int_equal(error_of(lost.peer), -ECONNRESET);
@@ -131,10 +152,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(restore__goes_on_where_it_was),
+	    cmocka_unit_test(restore__has_a_clock_that_goes_on_in_its_unit),
 	    cmocka_unit_test(restore__sends_nothing_in_repair),
 	    cmocka_unit_test(restore__of_one_that_lives_is_refused),
 	    cmocka_unit_test(reset__is_believed_at_once),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, socket_capture_setup, socket_capture_teardown);
 }

@@ -62,7 +62,13 @@ bool objects_is_shared_map(const struct bpf_map *map)
 
 enum pin_kind objects_program_kind(const struct bpf_program *program)
 {
-	return bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL ? PIN_RUNNABLE : PIN_PRIVATE;
+	static const char *const runnable[] = {SL_PROG_CAPTURE, SL_PROG_ACTIVATE, SL_PROG_HOLD};
+
+	for (size_t i = 0; i < ARRAY_SIZE(runnable); i++) {
+		if (strcmp(bpf_program__name(program), runnable[i]) == 0)
+			return PIN_RUNNABLE;
+	}
+	return PIN_PRIVATE;
 }
 
 int objects_size(struct objects *objects, const struct map_sizes *sizes)

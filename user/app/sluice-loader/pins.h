@@ -4,7 +4,7 @@
  *
  *	/sys/fs/bpf/sluice/                    755 root:root
  *		flows4, conns, abi, ...        660 root:sluice           maps
- *		sl_activate, sl_hold           660 root:sluice           to be run by the daemon
+ *		sl_activate, sl_hold, ...      660 root:sluice           to be run by the daemon
  *		sl_splice                      600 root:root             to be attached by us
  *		ro/flows4, ro/conns, ...       440 root:sluice-operator  the same maps, read-only
  *		hooks/                         755 root:root             what is attached (hooks.h)
@@ -40,7 +40,7 @@ struct pin_access {
 
 enum pin_kind {
 	PIN_MAP,
-	PIN_RUNNABLE, /* a syscall program */
+	PIN_RUNNABLE, /* a program that the daemon runs */
 	PIN_PRIVATE,  /* other programs, links */
 };
 

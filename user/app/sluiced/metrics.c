@@ -195,7 +195,7 @@ static void put_promotions(FILE *out, const struct stats *stats)
 			sluice_reason_name(reason), stat_get(&stats->promotion_retries[reason]));
 	family(out, name, "histogram",
 	       "What a connection that left the relay has cost its worker: entries, port, all "
-	       "tries, closing its sockets.");
+	       "tries. Not closing its sockets, which every connection has to do at last.");
 	put_histogram(out, name, stats->promotion_times, stats_promotion_bounds_us,
 		      STATS_PROMOTION_BOUNDS, &stats->promotion_times_sum_ns);
 	family(out, "sluice_promotion_switch_seconds_total", "counter",
