@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from lib import env
-from lib.splice_network import (MASKED, MASKED_CLOSE, PLAIN, PLAIN_CLOSE, far_address,
-                                result_of)
+from lib.splice_network import (MASKED, MASKED_CLOSE, PLAIN, PLAIN_CLOSE, ended,
+                                far_address)
 
 PINS = "/sys/fs/bpf/sluice"
 
@@ -66,19 +66,6 @@ def restart(network):
     network.start_daemon()
 
 
-def wait_moving(network):
-    """Until bytes have passed on each."""
-    before = {row["conn"]: row["bytes_in"] for row in network.connections()}
-    env.until(lambda: all(row["bytes_in"] > before[row["conn"]] for row in network.connections()),
-              "bytes on every connection")
-
-
-def ended(client):
-    """The result of a client that was told to end, however long it took to get so far."""
-    client.stop(signal.SIGINT)
-    return result_of(client)
-
-
 def assert_exact(rows, messages):
     assert sum(row["bytes_in"] - MASKED_CLOSE for row in rows) == messages * (64 + MASKED)
     assert sum(row["bytes_out"] - PLAIN_CLOSE for row in rows) == messages * (64 + PLAIN)
@@ -101,7 +88,7 @@ def test_killed_and_restarted_it_goes_on(splice_network, version):
         assert row["age_ms"] >= old["age_ms"] and row["bytes_in"] >= old["bytes_in"]
     assert network.ctl("show", "clusters")[0]["connections"] == 6
     assert network.ctl("show", "routes")[0]["connections"] == 6
-    wait_moving(network)
+    network.wait_moving()
     messages = ended(client)["messages_total"]
     network.wait_none()
     lines = network.lines(6)
@@ -122,14 +109,14 @@ def test_twice_in_sequence_and_stopped_in_between(splice_network):
     network.stop_daemon()
     network.start_daemon()
     adopted(network, 4)
-    wait_moving(network)
+    network.wait_moving()
     restart(network)
     adopted(network, 4)
-    wait_moving(network)
+    network.wait_moving()
     network.stop_daemon()
     network.start_daemon()
     adopted(network, 4)
-    wait_moving(network)
+    network.wait_moving()
     messages = ended(client)["messages_total"]
     network.wait_none()
     assert_exact(network.lines(4), messages)

@@ -8,7 +8,7 @@ import pytest
 
 from lib import box as boxes
 from lib import env
-from lib.splice_network import BENCH, result_of
+from lib.splice_network import BENCH, ended, result_of
 
 WHY_NOT = boxes.missing()
 pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
@@ -97,9 +97,10 @@ def test_such_a_process_can_load_nothing(network):
 
 
 def test_it_splices(network):
-    client = network.client("-c", 4, "-d", 4, "-s", "64-3000", "--verify")
+    client = network.client("-c", 4, "-d", 60, "-s", "64-3000", "--verify")
     network.wait_spliced(4)
-    assert result_of(client)["opened"] == 4
+    network.wait_moving(100000)
+    assert ended(client)["opened"] == 4
     network.wait_none()
     assert {row["path"] for row in network.lines(4)} == {"splice"}
 

@@ -13,7 +13,7 @@ from lib.endpoint import RawEndpoint, tunnel
 
 SMALL_BUFFER = 32 << 10
 PIECE = bytes(range(256)) * 256  # 64 KiB
-PAUSE_S = 2 if env.IN_VM else 10
+PAUSE_S = 10 if env.FULL else 2
 # Socket buffers of the kernel between sender and reader, which grow to some megabytes each.
 MOST_IN_FLIGHT = 64 << 20
 MOST_RSS_KB = 4096 if not env.SANITIZED else 32768

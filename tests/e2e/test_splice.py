@@ -7,17 +7,20 @@ import signal
 import pytest
 
 from lib import env
-from lib.splice_network import MASKED, MASKED_CLOSE, PLAIN, PLAIN_CLOSE, result_of
+from lib.splice_network import MASKED, MASKED_CLOSE, PLAIN, PLAIN_CLOSE, ended, result_of
+
+ENOUGH = env.scale(1 << 20, sanitized=4)  # bytes of each connection
 
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_busy_connections_are_spliced_and_every_byte_arrives(splice_network, version):
     network = splice_network(version)
     n = env.scale(16, 2)
-    client = network.client("-c", n, "-d", "6", "-s", "64-3000", "--verify")
+    client = network.client("-c", n, "-d", "60", "-s", "64-3000", "--verify")
     network.wait_spliced(n)
     assert network.splice_offload()["connections"] == n
-    result = result_of(client)
+    network.wait_moving(ENOUGH)
+    result = ended(client)
     assert result["opened"] == n and result["messages"] > n
     network.wait_none()
     rows = network.lines(n)
@@ -28,9 +31,10 @@ def test_busy_connections_are_spliced_and_every_byte_arrives(splice_network, ver
 def test_an_endpoint_on_the_same_host(splice_network):
     """Its packets never leave by a wire: over lo, whose MTU is not the client's."""
     network = splice_network(endpoint="10.2.0.1:9000", hooks=("gc", "lo"))
-    client = network.client("-c", 8, "-d", "5", "-s", "64-100000", "--verify")
+    client = network.client("-c", 8, "-d", "60", "-s", "64-100000", "--verify")
     network.wait_spliced(8)
-    assert result_of(client)["opened"] == 8
+    network.wait_moving(10 * ENOUGH)
+    assert ended(client)["opened"] == 8
     network.wait_none()
     assert {row["path"] for row in network.lines(8)} == {"splice"}
 
@@ -81,20 +85,20 @@ def test_a_client_that_comes_again_from_its_port_meets_the_gateway(splice_networ
 
 def test_a_reset_ends_both_sides(splice_network):
     network = splice_network()
-    client = network.client("-c", 8, "-m", "idle", "-d", "4", "--reset")
+    client = network.client("-c", 8, "-m", "idle", "-d", "60", "--reset")
     network.wait_spliced(8)
-    client.wait(6 * env.PATIENCE_S)
+    client.stop(signal.SIGINT)
     network.wait_none()
     assert {row["reason"] for row in network.lines(8)} == {"reset"}
 
 
 def test_tunnel_timeout_counts_what_the_kernel_sees(splice_network):
     network = splice_network(route="tunnel_timeout = 1500ms")
-    busy = network.client("-c", 2, "-m", "rate", "-r", "40", "-d", "5")
+    busy = network.client("-c", 2, "-m", "rate", "-r", "40", "-d", "60")
     idle = network.client("-c", 3, "-m", "idle", "-d", "60")
     rows = network.lines(3)
     assert {row["reason"] for row in rows[:3]} == {"tunnel_timeout"}
-    assert result_of(busy)["messages"] > 0
+    assert ended(busy)["messages"] > 0
     network.wait_none()
     assert "tunnel_timeout" not in {row["reason"] for row in network.lines(5)[3:]}
     idle.kill()
@@ -111,10 +115,11 @@ def test_the_operator_can_close_it(splice_network):
 
 def test_kill_of_the_daemon_costs_no_byte(splice_network):
     network = splice_network()
-    client = network.client("-c", 8, "-d", "6", "-s", "64-3000", "--verify")
+    client = network.client("-c", 8, "-d", "60", "-s", "64-3000", "--verify")
     network.wait_spliced(8)
     network.kill_daemon()
-    result = result_of(client)
+    network.wait_moving(ENOUGH, "--offline")
+    result = ended(client)
     assert result["opened"] == 8 and result["messages"] > 8
 
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from lib import env
-from lib.splice_network import result_of
+from lib.splice_network import ended
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -18,7 +18,7 @@ def test_metrics_of_spliced_connections(splice_network, version):
     flows, other = (f"flows{v}" for v in (version, 10 - version))
     m = network.metrics()
     assert m("sluice_map_entries", map=flows) == m("sluice_map_entries", map="conns") == 0
-    client = network.client("-c", n, "-d", "4", "-s", "64", "--verify")
+    client = network.client("-c", n, "-d", "60", "-s", "64", "--verify")
     network.wait_spliced(n)
     m = network.metrics()
     assert m("sluice_map_entries", map=flows) == 2 * n
@@ -26,7 +26,8 @@ def test_metrics_of_spliced_connections(splice_network, version):
     assert m("sluice_map_entries", map="conns") == n
     assert m("sluice_promotions_total", result="done", reason="none") == n
     assert m("sluice_promotions_total", result="refused") == 0
-    result_of(client)
+    network.wait_moving(10000)
+    ended(client)
     network.wait_none()
     env.until(lambda: network.metrics()("sluice_map_entries", map=flows) == n,
               "the end of the clients' entries; the endpoint's see their quarantine")

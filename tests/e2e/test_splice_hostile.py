@@ -263,7 +263,7 @@ def test_a_hook_that_is_removed_by_force(splice_network, make_live, version):
     quiet = network.client("-c", "8", "-m", "idle", "-d", "60")
     env.until(lambda: network.paths() == [("relay", "no_hook")] * 8, "eight on the relay")
     quiet.stop(signal.SIGINT)
-    client = network.client("-c", "8", "-d", "2", "-s", "64-3000", "--verify")
+    client = network.client("-c", "8", "-n", "2000", "-s", "64-3000", "--verify")
     assert result_of(client)["opened"] == 8
     network.wait_none()
     assert {row["path"] for row in network.lines(17)[1:]} == {"relay"}

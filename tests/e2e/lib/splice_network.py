@@ -242,6 +242,17 @@ route r {{ proxy = c  {route} }}
     def wait_spliced(self, n):
         env.until(lambda: self.paths() == [("splice", "none")] * n, f"{n} spliced connections")
 
+    def wait_moving(self, n_bytes=1, *options):
+        """Until so much more has come from each client; @options of show connections."""
+
+        def counts():
+            return {row["conn"]: row["bytes_in"]
+                    for row in self.ctl("show", "connections", *options)}
+
+        before = counts()
+        env.until(lambda: all(n >= before[conn] + n_bytes for conn, n in counts().items()),
+                  f"{n_bytes} bytes more on every connection")
+
     def wait_none(self, patience_s=env.PATIENCE_S):
         env.until(lambda: not self.connections(), "the end of all connections", patience_s)
 
@@ -284,6 +295,12 @@ def result_of(client, patience_s=6 * env.PATIENCE_S):
     result = json.loads(client.stdout())
     assert result["errors_total"] == 0, result
     return result
+
+
+def ended(client):
+    """The result of a client that is told to end, however long it took to get so far."""
+    client.stop(signal.SIGINT)
+    return result_of(client)
 
 
 def assert_counted(network, *results, paths=("splice",), is_demoted=False):
