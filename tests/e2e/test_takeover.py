@@ -108,7 +108,10 @@ OFF = ("kernel {", "kernel { splice = off ")
 
 def test_switched_off_it_looks_after_what_there_is(splice_network):
     network = splice_network(kernel="quarantine = 1s")
-    client = network.client("-c", 3, "-m", "rate", "-r", "200", "-d", "60", "-s", "64", "--verify")
+    idle = network.client("-c", 1, "-m", "idle", "-d", "60")
+    network.wait_spliced(1)
+    (idle_id,) = (row["conn"] for row in network.connections())
+    client = network.client("-c", 2, "-m", "rate", "-r", "200", "-d", "60", "-s", "64", "--verify")
     network.wait_spliced(3)
     ids = {row["conn"] for row in network.connections()}
     network.kill_daemon()
@@ -122,16 +125,21 @@ def test_switched_off_it_looks_after_what_there_is(splice_network):
     young = network.client("-c", 2, "-m", "rate", "-r", "200", "-d", "60", "-s", "64", "--verify")
     env.until(lambda: network.paths() == [("relay", "policy")] * 2 + [("splice", "none")] * 3,
               "new ones on the relay")
-    network.ctl("close", min(ids))
+    # What comes back to the relay stays there.
+    assert network.ctl("demote", idle_id) == {"demoted": 1}
+    env.until(lambda: network.paths() == [("relay", "policy")] * 3 + [("splice", "none")] * 2,
+              "one that came back")
+    closed = max(ids - {idle_id})
+    network.ctl("close", closed)
     (line,) = network.lines(1)
-    assert (line["conn"], line["reason"], line["path"]) == (min(ids), "closed_by_operator",
-                                                            "splice")
+    assert (line["conn"], line["reason"]) == (closed, "closed_by_operator")
     young.stop(signal.SIGINT)
     result_of(young)
-    client.stop(signal.SIGINT)  # one of its three was closed
+    idle.stop(signal.SIGINT)
+    client.stop(signal.SIGINT)  # one of its two was closed
     network.wait_none()
     lines = network.lines(5)
-    assert sorted(line["path"] for line in lines) == ["relay"] * 2 + ["splice"] * 3
+    assert sorted(line["promotions"] for line in lines) == [0] * 2 + [1] * 3
     maps = "/sys/fs/bpf/sluice/"
     env.until(lambda: all("key" not in network.box.run("bpftool", "map", "dump", "pinned",
                                                        maps + name).stdout

@@ -345,6 +345,10 @@ enum sluice_reason promotion_relayed(struct connection *c)
 
 void promotion_demoted(struct promotion *p, enum sluice_reason reason)
 {
+	enum sluice_reason refusal = splice_refuses(p->promoter->splice);
+
+	if (reason == SLUICE_REASON_BUSY && refusal != SLUICE_REASON_NONE)
+		reason = refusal;
 	if (reason != SLUICE_REASON_BUSY)
 		p->state = PROMOTION_REFUSED;
 	else if (is_paused(p))
