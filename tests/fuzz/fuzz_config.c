@@ -93,13 +93,6 @@ static bool is_cluster_of(const struct config *config, const struct config_clust
 	return cluster >= config->clusters && cluster < config->clusters + config->n_clusters;
 }
 
-/* What a bucket counts with: neither nothing nor more than its clock holds. */
-static void check_burst(uint64_t per_s, uint64_t burst)
-{
-	CHECK((per_s == 0) == (burst == 0));
-	CHECK(burst <= CONFIG_BURST_S_MAX * per_s || burst <= 65536);
-}
-
 static void check_classes(const struct config *config)
 {
 	CHECK(config->n_classes >= 1 && config->n_classes <= CONFIG_CLASSES_MAX);
@@ -108,8 +101,8 @@ static void check_classes(const struct config *config)
 		const struct config_class *class = &config->classes[i];
 
 		check_name(class->name);
-		check_burst(class->rate_bytes, class->burst_bytes);
-		check_burst(class->rate_frames, class->burst_frames);
+		CHECK((class->rate_bytes == 0) == (class->burst_bytes == 0));
+		CHECK((class->rate_frames == 0) == (class->burst_frames == 0));
 		CHECK(class->burst_bytes <= CONFIG_BURST_BYTES_MAX);
 		CHECK(class->priority <= 6 && class->over_rate <= CONFIG_OVER_RATE_MARK);
 		CHECK(class->dscp <= 63 || class->dscp == SL_DSCP_KEEP);

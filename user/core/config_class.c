@@ -33,10 +33,6 @@ static int check_burst(const struct config_text *t, uint32_t number,
 	if (rate->per_s == 0)
 		return config_error_value(t, key, 0, places[key].value,
 					  "expected %s in the same class", rate->rate_key);
-	if (rate->burst / CONFIG_BURST_S_MAX > rate->per_s)
-		return config_error_value(t, key, 0, places[key].value,
-					  "expected at most what %s allows in %u s", rate->rate_key,
-					  CONFIG_BURST_S_MAX);
 	return 0;
 }
 

@@ -3,9 +3,9 @@
 #pragma once
 #include "core/config_build.h"
 
-#define CONFIG_BURST_BYTES_MAX (UINT64_C(1) << 30)
-/* What is saved up in a quiet time: the kernel's clock for it runs over behind some minutes. */
-#define CONFIG_BURST_S_MAX 60u
+/* What the programs' buckets hold, and from where on they know no rate (bpf/splice_limit.h). */
+#define CONFIG_BURST_BYTES_MAX (UINT64_C(1) << 29)
+#define CONFIG_RATE_BYTES_MAX  (UINT64_C(1000) << 20)
 
 /**
  * config_check_classes() - check them, complete what is derived, and add CONFIG_CLASS_DEFAULT

@@ -19,7 +19,7 @@ static const struct config_key class_keys[] = {
 	.fallback = "0",
 	.zero = "no limit",
 	.min = 4 * KB,
-	.max = 1 * TB,
+	.max = CONFIG_RATE_BYTES_MAX,
 	.is_reloadable = true,
 	FIELD(struct config_class, rate_bytes),
 	.help = "Bytes that each side of a connection may send in a second. In userspace (the "
@@ -36,9 +36,8 @@ static const struct config_key class_keys[] = {
 	.max = CONFIG_BURST_BYTES_MAX,
 	.is_reloadable = true,
 	FIELD(struct config_class, burst_bytes),
-	.help =
-	    "Bytes that may come at once after a quiet time, 60 seconds' worth of rate_bytes at "
-	    "most. With auto one second's worth, but 64kb at least and 1gb at most.",
+	.help = "Bytes that may come at once after a quiet time. With auto one second's worth of "
+		"rate_bytes, but 64kb at least and 512mb at most.",
     },
     {
 	.name = "rate_frames",
@@ -61,8 +60,8 @@ static const struct config_key class_keys[] = {
 	.max = 100000000,
 	.is_reloadable = true,
 	FIELD(struct config_class, burst_frames),
-	.help = "Frames that may come at once after a quiet time, 60 seconds' worth of rate_frames "
-		"at most. With auto one second's worth.",
+	.help = "Frames that may come at once after a quiet time. With auto one second's worth of "
+		"rate_frames.",
     },
     {
 	.name = "over_rate",
@@ -72,8 +71,9 @@ static const struct config_key class_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_class, over_rate),
 	.help = "What the kernel does to a packet over a rate: drop it, or with mark let it pass "
-		"and mark it by ECN if it allows that, else drop it. A sender that does not heed "
-		"marks is then not held to the rate.",
+		"and mark it by ECN, if it allows that, until as much again as the burst has "
+		"passed; what is beyond is dropped. Connections whose ends do not speak ECN lose "
+		"packets in any case.",
     },
     {
 	.name = "pacing",
@@ -81,13 +81,14 @@ static const struct config_key class_keys[] = {
 	.fallback = "0",
 	.zero = "none",
 	.min = 4 * KB,
-	.max = 1 * TB,
+	.max = CONFIG_RATE_BYTES_MAX,
 	.is_reloadable = true,
 	FIELD(struct config_class, pacing),
 	.help = "Bytes a second, to either side of a connection, at which packets leave, evenly "
 		"spread. Packets that the kernel forwards get a time of departure, which takes the "
 		"queueing discipline fq on the interface that they leave by; without it they "
-		"leave at once.",
+		"leave at once. What would have to wait for more than 200 ms is dropped. With "
+		"rate_bytes beside it, the lower one counts there.",
     },
     {
 	.name = "dscp",

@@ -3,17 +3,25 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import socket
+import stat
 
 _SYS_PIDFD_GETFD = 438
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _copy(pidfd, fd):
+    """None if it is not a socket, or is gone by now: others of the process come and go."""
     copied = _libc.syscall(_SYS_PIDFD_GETFD, pidfd, fd, 0)
     if copied < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        error = ctypes.get_errno()
+        assert error == errno.EBADF, os.strerror(error)
+        return None
+    if not stat.S_ISSOCK(os.fstat(copied).st_mode):
+        os.close(copied)
+        return None
     return socket.socket(fileno=copied)
 
 
@@ -31,13 +39,10 @@ def connected_to(pid, port):
     found = []
     try:
         for fd in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(FileNotFoundError):
-                if not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
-                    continue
             sock = _copy(pidfd, int(fd))
-            if _is_connected_to(sock, port):
+            if sock and _is_connected_to(sock, port):
                 found.append(sock)
-            else:
+            elif sock:
                 sock.close()
         assert len(found) == 1, found
         yield found[0]

@@ -63,11 +63,11 @@ static void classes__bursts_follow_from_rates(void **state)
 {
 	assert_bursts("rate_bytes = 10mb", 10 << 20, 0);
 	assert_bursts("rate_bytes = 4kb", 65536, 0);
-	assert_bursts("rate_bytes = 100gb", CONFIG_BURST_BYTES_MAX, 0);
+	assert_bursts("rate_bytes = 1000mb", CONFIG_BURST_BYTES_MAX, 0);
 	assert_bursts("rate_bytes = 10mb burst_bytes = 4kb", 4096, 0);
 	assert_bursts("rate_frames = 7", 0, 7);
 	assert_bursts("rate_frames = 7 burst_frames = 1", 0, 1);
-	assert_bursts("rate_frames = 1 burst_frames = 60", 0, 60);
+	assert_bursts("rate_frames = 1 burst_frames = 5000", 0, 5000);
 	assert_bursts("burst_bytes = auto burst_frames = auto", 0, 0);
 }
 
@@ -80,12 +80,6 @@ static void classes__refuse_bursts_without_their_rate(void **state)
 	     "f:3: class \"x\": burst_bytes = \"1mb\": expected rate_bytes in the same class"},
 	    {LISTENER "class x {\n rate_bytes = 1mb burst_frames = 9 }",
 	     "f:3: class \"x\": burst_frames = \"9\": expected rate_frames in the same class"},
-	    {LISTENER "class x {\n rate_bytes = 4kb\n burst_bytes = 1mb }",
-	     "f:4: class \"x\": burst_bytes = \"1mb\": expected at most what rate_bytes allows in "
-	     "60 s"},
-	    {LISTENER "class x {\n rate_frames = 2\n burst_frames = 180 }",
-	     "f:4: class \"x\": burst_frames = \"180\": expected at most what rate_frames allows "
-	     "in 60 s"},
 	};
 
 	assert_configs_fail(cases, ARRAY_SIZE(cases));
