@@ -61,7 +61,7 @@ struct sl_conn {
 	__u8 path;   /* enum sluice_path */
 	__u8 reason; /* enum sluice_reason */
 	__u16 promotions;
-	__u32 zero;
+	__u32 keepalive_ping_ms; /* idle for so long, it is pinged; 0 = never */
 
 	char tenant[SL_TENANT_MAX + 1], subject[SL_SUBJECT_MAX + 1]; /* zero-terminated */
 };

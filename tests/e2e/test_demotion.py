@@ -329,3 +329,79 @@ def test_kill_in_a_storm_of_demotions_leaves_nobody_waiting(make_tunnels):
             assert not isinstance(error, AssertionError) or "end after" in str(error), error
     env.until(lambda: len(network.connections()) == n_alive, "the rest of them")
     print(f"{n_alive} of {n} were spliced still")
+
+
+# ---- Pings of the gateway's own -------------------------------------------------------------
+
+
+def read_pings(*streams):
+    """Their payload, which is the same."""
+    pings = [stream.read_frame() for stream in streams]
+    assert {(ping.opcode, ping.fin, len(ping.payload)) for ping in pings} == {
+        (ws_raw.PING, True, 8)}
+    assert len({ping.payload for ping in pings}) == 1
+    return pings[0].payload
+
+
+def server_pong(payload):
+    return ws_raw.server_frame(ws_raw.PONG, payload)
+
+
+def test_idle_ones_are_pinged_and_spliced_again(make_tunnels):
+    tunnels = make_tunnels(route="keepalive_ping = 400ms")
+    client, server = tunnels.open_spliced()
+    payloads = set()
+    for _ in range(3):
+        payload = read_pings(client, server)
+        payloads.add(payload)
+        # In pieces, and in the middle of others: those pass, and the one does not.
+        client.send_pieces(ws_raw.frame(ws_raw.PONG, payload[::-1]), 3)
+        client.send_pieces(ws_raw.frame(ws_raw.PONG, payload), 5)
+        client.send(ws_raw.frame(ws_raw.TEXT, b"behind it"))
+        server.expect_frame(ws_raw.PONG, payload[::-1])
+        server.expect_frame(ws_raw.TEXT, b"behind it")
+        server.send(ws_raw.server_frame(ws_raw.TEXT, b"first") + server_pong(payload))
+        client.expect_frame(ws_raw.TEXT, b"first")
+        tunnels.network.wait_spliced(1)
+    assert len(payloads) == 3
+    talk(client, server)
+    assert demotions(tunnels.network, reason="ping", result="done") == 3
+    client.send(ws_raw.close_frame(1000))
+    server.expect_close(1000)
+
+
+def test_who_does_not_answer_is_closed(make_tunnels):
+    tunnels = make_tunnels(route="keepalive_ping = 400ms")
+    client, server = tunnels.open_spliced()
+    client.send(ws_raw.frame(ws_raw.PONG, read_pings(client, server)))
+    answer_close(client, server, 1011, b"keepalive_timeout")
+    row = tunnels.network.lines(1)[0]
+    assert (row["reason"], row["close_code"]) == ("keepalive_timeout", 1011)
+
+
+def test_pings_without_the_kernel(make_tunnels):
+    tunnels = make_tunnels(route="splice = off  keepalive_ping = 300ms")
+    client, server = tunnels.open()
+    for _ in range(2):
+        payload = read_pings(client, server)
+        client.send(ws_raw.frame(ws_raw.PONG, payload))
+        server.send(server_pong(payload))
+    talk(client, server)
+    client.send(ws_raw.close_frame(1000))
+    server.expect_close(1000)
+
+
+# ---- reloads --------------------------------------------------------------------------------
+
+
+def test_a_reload_that_forbids_the_splice(make_tunnels):
+    tunnels = make_tunnels(route="splice = auto")
+    network = tunnels.network
+    client, server = tunnels.open_spliced()
+    text = network.config.read_text()
+    for setting, path in ("off", ("relay", "policy")), ("auto", ("splice", "none")):
+        network.config.write_text(text.replace("splice = auto", f"splice = {setting}"))
+        network.ctl("reload")
+        env.until(lambda path=path: network.paths() == [path], path)
+        talk(client, server)
+    assert demotions(network, reason="policy", result="done") == 1

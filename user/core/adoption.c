@@ -7,6 +7,7 @@
 #include "core/class_stats.h"
 #include "core/config_class.h"
 #include "core/connection.h"
+#include "core/keepalive.h"
 #include "core/leftovers.h"
 #include "core/promoter.h"
 #include "core/promotion.h"
@@ -22,6 +23,7 @@
 /* What tells one ancestor from another. No padding. */
 struct ancestor_key {
 	uint64_t tunnel_timeout_ns, max_duration_ns, max_frame_bytes, max_message_bytes;
+	uint64_t keepalive_ping_ms;
 	uint32_t listener, route, class_id, cluster, endpoint,
 	    policy; /* ids of names, and its row */
 };
@@ -118,6 +120,7 @@ static int fill(const struct adoption *a, struct ancestor *ancestor, const struc
 	ancestor->route.cluster = &ancestor->cluster;
 	ancestor->route.tunnel_timeout_ms = ancestor->key.tunnel_timeout_ns / NS_PER_MS;
 	ancestor->route.max_duration_ms = ancestor->key.max_duration_ns / NS_PER_MS;
+	ancestor->route.keepalive_ping_ms = ancestor->key.keepalive_ping_ms;
 	ancestor->route.max_frame_bytes = ancestor->key.max_frame_bytes;
 	ancestor->route.max_message_bytes = ancestor->key.max_message_bytes;
 	return fill_class(a, ancestor, conn);
@@ -141,6 +144,7 @@ static struct ancestor *find_or_make(struct adoption *a, const struct left_conn 
 				   : 0,
 	    .max_frame_bytes = record->max_frame_bytes,
 	    .max_message_bytes = record->max_message_bytes,
+	    .keepalive_ping_ms = record->keepalive_ping_ms,
 	    .listener = record->listener,
 	    .route = record->route,
 	    .class_id = record->class_id,
@@ -316,6 +320,7 @@ static void adopt(struct part *part, const struct left_conn *left, const struct 
 	}
 	add(&a->n_adopted);
 	connection_limit_duration(c);
+	keepalive_begin(c);
 	/* A reload came first, and has passed by. */
 	if (worker_generation(w) != a->base)
 		w->shared->follow(c);

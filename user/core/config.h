@@ -217,6 +217,7 @@ struct config_route {
 	enum config_kernel splice;
 	enum config_frames splice_frames;
 	uint64_t tunnel_timeout_ms; /* idle in both directions; 0 = never */
+	uint64_t keepalive_ping_ms; /* idle for so long: Pings; 0 = never */
 	uint64_t max_duration_ms;   /* from open on; 0 = no limit */
 	uint64_t max_frame_bytes;   /* payload; 0 = no limit (PROXY only) */
 	uint64_t max_message_bytes;

@@ -166,6 +166,22 @@ static const struct config_key route_keys[] = {
 		"is closed with 1001.",
     },
     {
+	.name = "keepalive_ping",
+	.type = CONFIG_DURATION,
+	.fallback = "0",
+	.zero = "never",
+	.min = SECOND / 10,
+	.max = DAY,
+	.is_reloadable = true,
+	FIELD(struct config_route, keepalive_ping_ms),
+	.help =
+	    "Of a proxied connection on which nothing was received from either side for this "
+	    "long, both are sent a Ping; one that does not answer for as long again has the "
+	    "connection closed with 1011. The answers are not passed on, and count as traffic for "
+	    "tunnel_timeout. A spliced connection comes back to the relay for it, and is spliced "
+	    "again.",
+    },
+    {
 	.name = "max_connection_duration",
 	.type = CONFIG_DURATION,
 	.fallback = "0",
@@ -174,11 +190,8 @@ static const struct config_key route_keys[] = {
 	.max = 365 * DAY,
 	.is_reloadable = true,
 	FIELD(struct config_route, max_duration_ms),
-	.help =
-	    "A connection that has been open for this long is closed with 1001, busy or not. "
-	    "Clients that come back are spread over the endpoints that there are then. It keeps "
-	    "the route's connections on the relay, as only that can send a Close frame; one that is "
-	    "spliced already when a reload sets it is reset.",
+	.help = "A connection that has been open for this long is closed with 1001, busy or not. "
+		"Clients that come back are spread over the endpoints that there are then.",
     },
     {
 	.name = "max_frame",

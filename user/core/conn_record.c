@@ -60,6 +60,7 @@ static void fill_times(const struct connection *c, struct sl_conn *conn)
 	conn->spliced_ns = now_ns;
 	conn->handshake_ns = c->opened_ns - c->accepted_ns;
 	conn->tunnel_timeout_ns = c->route->tunnel_timeout_ms * NS_PER_MS;
+	conn->keepalive_ping_ms = (uint32_t)c->route->keepalive_ping_ms;
 	if (c->route->max_duration_ms)
 		conn->max_until_ns = c->opened_ns + c->route->max_duration_ms * NS_PER_MS;
 }

@@ -8,6 +8,7 @@
 #include "core/class_stats.h"
 #include "core/generation.h"
 #include "core/handshake.h"
+#include "core/keepalive.h"
 #include "core/leg_class.h"
 #include "core/promotion.h"
 #include "core/spliced.h"
@@ -260,6 +261,7 @@ void connection_open(struct connection *c, enum sluice_path path, enum sluice_re
 	connection_mark(c);
 	if (c->route->max_duration_ms)
 		connection_limit_duration(c);
+	keepalive_begin(c);
 	/* While it was on its way a reload had to leave it where it was. */
 	if (c->generation != c->worker->generation)
 		c->worker->shared->follow(c);
@@ -304,6 +306,7 @@ static void let_go(struct connection *c)
 	connection_set_state(c, CONNECTION_CLOSED);
 	timer_disarm(&c->timer);
 	ev_timer_stop(c->worker->loop, &c->duration);
+	keepalive_end(c);
 	leg_close(&c->client);
 	leg_close(&c->endpoint_leg);
 	hash_table_remove(&c->worker->by_id, &c->by_id);

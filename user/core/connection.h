@@ -27,6 +27,7 @@ struct class_stats;
 struct connection;
 struct connection_meter;
 struct generation;
+struct keepalive;
 struct promotion;
 struct text_writer;
 struct worker;
@@ -78,6 +79,7 @@ struct connection {
 	const struct config_cluster *cluster;   /* NULL unless proxied */
 	const struct config_endpoint *endpoint; /* likewise, until one is chosen */
 	struct leg client, endpoint_leg;
+	struct keepalive *keepalive;    /* Pings of ours; NULL = none */
 	struct promotion *promotion;    /* into the kernel; NULL = none is possible */
 	struct connection_meter *meter; /* owned; NULL = nobody has asked for rates */
 	struct timer timer;             /* the stage's deadline */

@@ -6,6 +6,7 @@
 #include "core/connection.h"
 #include "core/demotion_sockets.h"
 #include "core/flow_pair.h"
+#include "core/keepalive.h"
 #include "core/promoter.h"
 #include "core/promotion.h"
 #include "core/promotion_entries.h"
@@ -142,6 +143,7 @@ static void give_up(struct promotion *p)
 	}
 	log_conn(LOG_LEVEL_DEBUG, c->id, "does not come to rest: stays spliced");
 	stay(p);
+	keepalive_on_demotion(c);
 }
 
 /* ---- on the relay -------------------------------------------------------------------------- */
@@ -215,6 +217,7 @@ static void act(struct promotion *p, const struct sl_flow flows[2])
 	}
 	if (d->reason == DEMOTION_OPERATOR)
 		promotion_keep(c);
+	keepalive_on_demotion(c);
 }
 
 static void resume_leg(struct connection *c, size_t direction, const struct sl_flow flows[2],

@@ -33,10 +33,10 @@ void promotion_spend(struct promotion *p, uint64_t begin_ns)
 
 /* ---- before the connect -------------------------------------------------------------------- */
 
-/* A limit that has to be enforced by the byte, or by a Close frame at its time, needs the relay. */
+/* A limit that has to be enforced by the byte needs the relay. */
 static bool has_userspace_limit(const struct config_route *route)
 {
-	return route->max_frame_bytes || route->max_message_bytes || route->max_duration_ms;
+	return route->max_frame_bytes || route->max_message_bytes;
 }
 
 static enum sluice_reason check_policy(const struct connection *c)
@@ -359,6 +359,23 @@ void promotion_demoted(struct promotion *p, enum sluice_reason reason)
 			    p->state == PROMOTION_WAITING || p->state == PROMOTION_KEPT
 				? SLUICE_REASON_DEMOTED
 				: reason);
+}
+
+void promotion_follow(struct connection *c)
+{
+	struct promotion *p = c->promotion;
+
+	if (!p)
+		return;
+	if (c->route->splice != CONFIG_KERNEL_OFF) {
+		if (p->state == PROMOTION_REFUSED && c->reason == SLUICE_REASON_POLICY)
+			promotion_demoted(p, SLUICE_REASON_BUSY);
+	} else if (promotion_is_spliced(p)) {
+		demotion_begin(c, DEMOTION_POLICY, 0);
+	} else if (p->state == PROMOTION_WAITING || p->state == PROMOTION_KEPT) {
+		timer_disarm(&p->timer);
+		promotion_demoted(p, SLUICE_REASON_POLICY);
+	}
 }
 
 void promotion_keep(struct connection *c)

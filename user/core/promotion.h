@@ -128,6 +128,9 @@ void promotion_end(struct connection *c);
 /** promotion_demoted() - it is on the relay again. @reason: why it stays there; BUSY: it tries
  * again to leave it */
 void promotion_demoted(struct promotion *p, enum sluice_reason reason);
+/** promotion_follow() - it has another route, or the route another configuration: it may have to
+ *  leave the kernel for that */
+void promotion_follow(struct connection *c);
 /** promotion_keep() - on the relay: let it not leave that. Nothing happens to one that is spliced
  */
 void promotion_keep(struct connection *c);

@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 #include "core/connection.h"
+#include "core/keepalive.h"
 #include "core/leg_class.h"
 #include "core/promotion.h"
 #include "core/worker.h"
@@ -198,6 +199,41 @@ static void walk_and_forward(struct connection *c, struct leg *from, const uint8
 			    slice_from_str(proto_error_info(error)->name));
 }
 
+/* The frame that @data is in, as far as it is there. */
+static size_t frame_of(const struct leg *from, const uint8_t *data, size_t len)
+{
+	struct ws_frame_header header;
+	ssize_t n;
+
+	if (from->walker.frame_left)
+		return MIN(len, from->walker.frame_left);
+	n = ws_frame_header_decode(data, len, from->walker.allowed_rsv, &header);
+	return n > 0 ? MIN(len, (size_t)n + header.payload_len) : len;
+}
+
+/* As walk_and_forward(), frame by frame: one of them may be the Pong that answers our Ping. */
+static void look_for_pong(struct connection *c, struct leg *from, const uint8_t *data, size_t len)
+{
+	const struct connection_ops *ops = c->ops;
+
+	from->held_len = 0;
+	while (len > 0 && c->ops == ops && !connection_is_closed(c) && !from->is_discarding) {
+		bool may_be = from->is_pong_due && leg_at_boundary(from);
+		ssize_t n = may_be ? keepalive_take_pong(from, data, len) : 0;
+
+		if (n < 0) {
+			hold(from, data, len);
+			return;
+		}
+		if (n == 0) {
+			n = (ssize_t)(from->is_pong_due ? frame_of(from, data, len) : len);
+			walk_and_forward(c, from, data, (size_t)n);
+		}
+		data += n;
+		len -= (size_t)n;
+	}
+}
+
 static void on_eof(struct connection *c, struct leg *from)
 {
 	struct leg *to = connection_other_leg(c, from);
@@ -249,7 +285,9 @@ static void relay_on_readable(struct connection *c, struct leg *from)
 
 	if (likely(n > 0)) {
 		touch(c);
-		if (likely(!from->is_discarding))
+		if (unlikely(from->is_pong_due && !from->is_unwalked))
+			look_for_pong(c, from, data, len);
+		else if (likely(!from->is_discarding))
 			walk_and_forward(c, from, data, len);
 		promotion_on_relayed(c, connection_other_leg(c, from));
 	} else if (n == 0) {
@@ -353,18 +391,6 @@ static void end_closing_if_done(struct connection *c)
 		connection_end(c, c->error);
 }
 
-/* Of @data, the rest of the frame that is passing, with what is missing of its header. */
-static size_t rest_of_frame(const struct leg *from, const uint8_t *data, size_t len)
-{
-	struct ws_frame_header header;
-	ssize_t n;
-
-	if (likely(from->held_passed == 0))
-		return MIN(len, from->walker.frame_left);
-	n = ws_frame_header_decode(data, len, from->walker.allowed_rsv, &header);
-	return n > 0 ? MIN(len, (size_t)n + header.payload_len) : len;
-}
-
 /* In closing, @data only matters for two things: the rest of the frame that the other side is in
  * the middle of, and the Close that answers ours. */
 static void walk_closing(struct connection *c, struct leg *from, const uint8_t *data, size_t len)
@@ -376,7 +402,9 @@ static void walk_closing(struct connection *c, struct leg *from, const uint8_t *
 
 	memcpy(before, from->walker.frames, sizeof(before));
 	if (!to->is_close_sent) {
-		pass = ws_walker_feed(&from->walker, data, rest_of_frame(from, data, len), &error);
+		size_t rest = leg_at_boundary(from) ? 0 : frame_of(from, data, len);
+
+		pass = ws_walker_feed(&from->walker, data, rest, &error);
 		forward_passed(c, from, data, pass);
 		if (connection_is_closed(c))
 			return;

@@ -87,6 +87,7 @@
 	X(EGW_IDLE, "tunnel_timeout", 0, 1001, "no traffic for tunnel_timeout")                    \
 	X(EGW_DURATION, "max_connection_duration", 0, 1001,                                        \
 	  "connection open for max_connection_duration")                                           \
+	X(EGW_KEEPALIVE, "keepalive_timeout", 0, 1011, "a peer did not answer a Ping in time")     \
 	X(EGW_CLOSE_TIMEOUT, "close_timeout", 0, 0, "peer did not finish closing in time")         \
 	X(EGW_CONNECTIONS, "too_many_connections", 503, 1013, "connection limit reached")          \
 	X(EGW_MEMORY, "out_of_memory", 503, 1013, "out of memory or over a memory limit")          \

@@ -5,6 +5,8 @@
 #include "core/class_stats.h"
 #include "core/config_class.h"
 #include "core/connection.h"
+#include "core/keepalive.h"
+#include "core/promotion.h"
 #include "core/worker.h"
 #include "proto/origin.h"
 #include "route/echo.h"
@@ -347,4 +349,6 @@ void routing_follow(struct connection *c)
 	set_class(c, r, class);
 	connection_set_generation(c, &r->generation);
 	connection_limit_duration(c);
+	keepalive_begin(c);
+	promotion_follow(c);
 }

@@ -79,6 +79,7 @@ static const struct number {
     {"breaker", "probes", "3", "1 to 1000", ""},
     {"endpoint", "weight", "100", "0 to 1000", "address = \"127.0.0.1:2\""},
     {"route", "tunnel_timeout", "3600000", "0 (never), or 100ms to 365d", ""},
+    {"route", "keepalive_ping", "0", "0 (never), or 100ms to 1d", ""},
     {"route", "max_connection_duration", "0", "0 (never), or 100ms to 365d", ""},
     {"route", "max_frame", "0", "auto, or 0 (no limit, with proxy only), or 1 to 4294967296gb", ""},
     {"route", "max_message", "0", "auto, or 0 (no limit, with proxy only), or 1 to 4294967296gb",
