@@ -4,7 +4,7 @@
  * that they have found, in the order that the rules of sluice/flow.h want. Pure, as splice_core.h.
  */
 #pragma once
-#include "bpf/splice_core.h"
+#include "bpf/splice_walk.h"
 #include "sluice/conn.h"
 #include "sluice/splice_ctl.h"
 
@@ -57,6 +57,13 @@ SL_INLINE void sl_pair_read_ends(const struct sl_pair *pair, __u32 *ret_ends)
 {
 	ret_ends[SL_TO_ENDPOINT] = sl_end_seq_barrier(pair->first);
 	ret_ends[SL_TO_CLIENT] = sl_end_seq_barrier(pair->second);
+}
+
+/* Rule 6: likewise. */
+SL_INLINE void sl_pair_read_positions(const struct sl_pair *pair, __u32 *ret_positions)
+{
+	ret_positions[SL_TO_ENDPOINT] = sl_position_barrier(pair->first);
+	ret_positions[SL_TO_CLIENT] = sl_position_barrier(pair->second);
 }
 
 /* ---- the translation: rule 4 ----------------------------------------------------------------- */
@@ -143,8 +150,15 @@ SL_INLINE void sl_pair_translate(const struct sl_pair *pair, const struct sl_act
 
 	sl_translation_set(pair->first, client, endpoint, endpoint_tsval, args->is_ipv6);
 	sl_translation_set(pair->second, endpoint, client, client_tsval, args->is_ipv6);
-	pair->first->walk.flags = args->walk_flags[SL_TO_ENDPOINT] & SL_W_ON;
-	pair->second->walk.flags = args->walk_flags[SL_TO_CLIENT] & SL_W_ON;
+	sl_walk_start(pair->first, args->walk_flags[SL_TO_ENDPOINT]);
+	sl_walk_start(pair->second, args->walk_flags[SL_TO_CLIENT]);
+}
+
+/* A walker that has begun in ACTIVE may still be at it, on a CPU that was busy with other things.
+ */
+SL_INLINE int sl_pair_is_walked(const struct sl_pair *pair)
+{
+	return (SL_READ(pair->first->walk.flags) | SL_READ(pair->second->walk.flags)) & SL_W_BUSY;
 }
 
 /* Ends the HOLD that sl_activate_begin() has set. */
@@ -153,7 +167,7 @@ SL_INLINE __u32 sl_activate_end(const struct sl_pair *pair, struct sl_activate_a
 {
 	sl_pair_read_ends(pair, args->got_end);
 	if (args->got_end[0] != args->legs[0].rcv_nxt ||
-	    args->got_end[1] != args->legs[1].rcv_nxt) {
+	    args->got_end[1] != args->legs[1].rcv_nxt || sl_pair_is_walked(pair)) {
 		sl_pair_decide(pair, holding->word, SL_LEARN);
 		return SL_CTL_DATA;
 	}
@@ -174,20 +188,68 @@ SL_INLINE int sl_is_ending(const struct sl_flow *flow)
 	return SL_READ(flow->marks) & (SL_M_FIN | SL_M_RST);
 }
 
+/* All that has passed is acknowledged by the @other direction. Behind sl_pair_read_positions(). */
+SL_INLINE int sl_is_at_rest(const struct sl_flow *flow, const struct sl_flow *other, __u32 position)
+{
+	/* A receiver may claim to have what a walker has only just let through. */
+	return !(SL_READ(flow->walk.flags) & SL_W_BUSY) &&
+	       SL_READ(other->ack) + other->ack_delta == position;
+}
+
+SL_INLINE void sl_pair_go_on(const struct sl_pair *pair)
+{
+	sl_walk_clear(pair->first, SL_W_STOP);
+	sl_walk_clear(pair->second, SL_W_STOP);
+}
+
+/* In HOLD. */
+SL_INLINE __u32 sl_hold_judge(const struct sl_pair *pair, struct sl_hold_args *args)
+{
+	sl_pair_read_positions(pair, args->got_end);
+	if (sl_is_ending(pair->first) || sl_is_ending(pair->second))
+		return SL_CTL_STATE;
+	if (sl_is_at_rest(pair->first, pair->second, args->got_end[SL_TO_ENDPOINT]) &&
+	    sl_is_at_rest(pair->second, pair->first, args->got_end[SL_TO_CLIENT]))
+		return SL_CTL_DONE;
+	return SL_CTL_DATA;
+}
+
 SL_INLINE __u32 sl_hold_begin(const struct sl_pair *pair, struct sl_hold_args *args,
 			      const struct sl_holding *holding)
 {
-	__u32 result = SL_CTL_DATA;
+	/* Of a STOP that may be on, which goes on if this fails. */
+	__u64 deadlines[2] = {SL_READ(pair->first->deadline_ns),
+			      SL_READ(pair->second->deadline_ns)};
+	__u32 result = SL_CTL_STATE;
 
-	if (!sl_pair_hold(pair, holding))
-		return SL_CTL_STATE;
-	sl_pair_read_ends(pair, args->got_end);
-	if (sl_is_ending(pair->first) || sl_is_ending(pair->second))
-		result = SL_CTL_STATE;
-	else if (sl_is_acked(pair->first, pair->second) && sl_is_acked(pair->second, pair->first))
-		return SL_CTL_DONE;
-	sl_pair_decide(pair, holding->word, SL_ACTIVE);
+	if (sl_pair_hold(pair, holding)) {
+		result = sl_hold_judge(pair, args);
+		if (result == SL_CTL_DONE) {
+			sl_pair_go_on(pair);
+			return result;
+		}
+		sl_pair_decide(pair, holding->word, SL_ACTIVE);
+	}
+	SL_WRITE(pair->first->deadline_ns, deadlines[0]);
+	SL_WRITE(pair->second->deadline_ns, deadlines[1]);
 	return result;
+}
+
+/*
+ * Rule 6: what is beyond the position, and not acknowledged, is dropped at the hook, until the
+ * deadline. Anybody's HOLD ends it.
+ */
+SL_INLINE __u32 sl_hold_stop(const struct sl_pair *pair, struct sl_hold_args *args, __u64 now_ns)
+{
+	if (SL_READ(pair->first->state) != SL_ACTIVE || SL_READ(pair->second->state) != SL_ACTIVE ||
+	    sl_is_ending(pair->first) || sl_is_ending(pair->second))
+		return SL_CTL_STATE;
+	SL_WRITE(pair->first->deadline_ns, now_ns + args->hold_ns);
+	SL_WRITE(pair->second->deadline_ns, now_ns + args->hold_ns);
+	sl_walk_set(pair->first, SL_W_STOP);
+	sl_walk_set(pair->second, SL_W_STOP);
+	sl_pair_read_positions(pair, args->got_end);
+	return SL_CTL_DONE;
 }
 
 SL_INLINE __u32 sl_hold_release(const struct sl_pair *pair, __u32 outcome)
@@ -196,5 +258,6 @@ SL_INLINE __u32 sl_hold_release(const struct sl_pair *pair, __u32 outcome)
 
 	if (!sl_is_hold(word) || SL_BEFORE(word) != SL_ACTIVE)
 		return SL_CTL_LATE;
+	sl_pair_go_on(pair);
 	return sl_pair_decide(pair, word, outcome) ? SL_CTL_DONE : SL_CTL_LATE;
 }

@@ -326,29 +326,3 @@ SL_INLINE int sl_fin_is_last(const struct sl_segment *segment, __u32 end_seq)
 {
 	return !sl_after(end_seq, segment->end);
 }
-
-/*
- * Counts the payload up to the end of a segment that is sent on, as far as it was not counted
- * before. (end_seq cannot tell: it has also passed what was dropped, and came again.)
- */
-SL_INLINE void sl_count_payload(struct sl_flow *flow, const struct sl_segment *segment)
-{
-	__u64 seen = SL_READ(flow->payload_bytes), was;
-	__u32 end = segment->end - (segment->flags & SL_S_FIN) - flow->base_seq;
-
-	if (segment->payload == 0 && !(segment->flags & SL_S_FIN))
-		return;
-	for (int i = 0; i < SL_PUBLISH_TRIES && sl_after(end, (__u32)seen); i++) {
-		was = __sync_val_compare_and_swap(&flow->payload_bytes, seen,
-						  seen + (end - (__u32)seen));
-		if (was == seen)
-			return;
-		seen = was;
-	}
-}
-
-/* All that @flow has let through is acknowledged by the @other direction. */
-SL_INLINE int sl_is_acked(const struct sl_flow *flow, const struct sl_flow *other)
-{
-	return SL_READ(other->ack) + other->ack_delta == SL_READ(flow->end_seq);
-}

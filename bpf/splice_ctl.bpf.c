@@ -83,6 +83,8 @@ static __always_inline __u32 hold(struct sl_hold_args *args)
 		return sl_hold_begin(&pair, args, &holding);
 	case SL_HOLD_TO_LEARN:
 		return sl_hold_release(&pair, SL_LEARN);
+	case SL_HOLD_STOP:
+		return sl_hold_stop(&pair, args, now_ns);
 	default:
 		return sl_hold_release(&pair, SL_ACTIVE);
 	}

@@ -4,6 +4,7 @@
  * the stack; in ACTIVE it becomes one of the other leg and leaves by the interface of that.
  */
 #pragma once
+#include "bpf/splice_admit.bpf.h"
 #include "bpf/splice_packet.bpf.h"
 #include "bpf/splice_way.bpf.h"
 
@@ -42,17 +43,23 @@ static __always_inline int drop_of_flow(struct sl_flow *flow, enum sl_stat why)
 
 struct change {
 	__u64 tcp, pseudo, first; /* sums for sl_update_checksum() */
+	struct sl_tos tos;
 };
 
-/* The usual layout is changed in its place. Return: 1 if that is done, or there are none. */
+/* No options, or the usual ones: they can be translated, and in their place. */
+static __always_inline int has_usual_options(const struct sl_packet *p, const struct sl_flow *flow)
+{
+	return p->options_size == 0 || (p->is_plain && flow->flags & SL_F_TIMESTAMPS);
+}
+
+/* Return: 1 if that is done, or there is nothing to do; 0 if they are out of reach. */
 static __always_inline int change_plain_options(void *options, const void *end,
 						const struct sl_packet *p,
 						const struct sl_flow *flow, struct change *change)
 {
-	if (p->options_size == 0)
+	if (p->options_size == 0 || !has_usual_options(p, flow))
 		return 1;
-	if (!p->is_plain || !(flow->flags & SL_F_TIMESTAMPS) ||
-	    options + SL_PLAIN_OPTIONS_SIZE > end)
+	if (options + SL_PLAIN_OPTIONS_SIZE > end)
 		return 0;
 	change->tcp += sl_rewrite_plain_options(options, flow, !!(p->segment.flags & SL_S_ACK));
 	return 1;
@@ -80,7 +87,7 @@ static __always_inline int change_ipv4(sl_ctx *ctx, const struct sl_packet *p,
 		return SL_STAT_DROP_MEMORY;
 	tcp = (void *)(ip + 1);
 	write_link_header(data, way);
-	change->pseudo = sl_rewrite_ipv4(ip, flow);
+	change->pseudo = sl_rewrite_ipv4(ip, flow, change->tos);
 	change->tcp = sl_rewrite_tcp(tcp, flow);
 	*ret_options_left =
 	    !change_plain_options(tcp + 1, (void *)(long)ctx->data_end, p, flow, change);
@@ -99,28 +106,30 @@ static __always_inline int change_ipv6(sl_ctx *ctx, const struct sl_packet *p,
 		return SL_STAT_DROP_MEMORY;
 	tcp = (void *)(ip + 1);
 	write_link_header(data, way);
-	change->pseudo = sl_rewrite_ipv6(ip, flow, &change->first);
+	change->pseudo = sl_rewrite_ipv6(ip, flow, change->tos, &change->first);
 	change->tcp = sl_rewrite_tcp(tcp, flow);
 	*ret_options_left =
 	    !change_plain_options(tcp + 1, (void *)(long)ctx->data_end, p, flow, change);
 	return 0;
 }
 
-/* Return: 0, or the enum sl_stat that the packet has to be dropped for. */
+/* All but unusual options. Return: 0, or the enum sl_stat that the packet has to be dropped for. */
 static __always_inline int change_packet(sl_ctx *ctx, const struct sl_packet *p,
-					 struct sl_flow *flow, const struct way *way)
+					 struct sl_flow *flow, const struct way *way,
+					 struct change *change)
 {
-	struct change change = {0};
+	__u64 options_sum = change->tcp;
 	int why, options_left = 0;
 
 	if (p->is_ipv6)
-		why = change_ipv6(ctx, p, flow, way, &change, &options_left);
+		why = change_ipv6(ctx, p, flow, way, change, &options_left);
 	else
-		why = change_ipv4(ctx, p, flow, way, &change, &options_left);
+		why = change_ipv4(ctx, p, flow, way, change, &options_left);
+	change->tcp += options_sum;
 	if (why == 0 && options_left)
-		why = change_options(ctx, p, flow, &change);
+		why = change_options(ctx, p, flow, change);
 	if (why == 0)
-		sl_update_checksum(ctx, p, change.tcp, change.pseudo, change.first);
+		sl_update_checksum(ctx, p, change->tcp, change->pseudo, change->first);
 	return why;
 }
 
@@ -208,26 +217,49 @@ static __always_inline int is_about_end(const struct sl_packet *p, const struct 
 }
 
 static __always_inline void account(struct sl_flow *flow, const sl_ctx *ctx,
-				    const struct sl_packet *p, const struct sight *sight,
-				    __u32 state)
+				    const struct sl_packet *p, __u32 state)
 {
 	__sync_fetch_and_add(&flow->packets, 1);
-	if (sight->is_counted)
-		sl_count_payload(flow, &p->segment);
 	sl_count(state == SL_CLOSED ? SL_STAT_CLOSED : SL_STAT_FORWARDED);
 	sl_count_more(SL_STAT_FORWARDED_BYTES, sl_length(ctx) - sl_l3(p));
 }
 
+/* Return: 0, or the stat of the drop, as of all that is under way when a HOLD begins. */
+static __always_inline int see_end(const struct sl_packet *p, struct sl_flow *flow,
+				   const struct sight *sight)
+{
+	if (!is_about_end(p, flow))
+		return 0;
+	sl_see_end(p, flow, sight, bpf_ktime_get_coarse_ns());
+	/* A FIN moves no position: rule 6 holds for its mark. Nobody sends a RST again. */
+	return p->segment.flags & SL_S_FIN && !sl_may_still_pass(flow) ? SL_STAT_DROP_HOLD : 0;
+}
+
+/* Nothing moves for a packet that has no way out, or cannot be translated. */
 static __always_inline int forward(sl_ctx *ctx, const struct sl_packet *p, struct sl_flow *flow,
 				   const struct sight *sight, __u32 state, __u64 last_ns,
 				   struct way *way)
 {
-	int why = sl_choose_way(ctx, p, flow, last_ns, way);
+	const struct sl_policy *policy = sl_policy_of(flow);
+	struct admission a = {.last_ns = last_ns, .is_believed = sight->is_counted};
+	struct change change = {0};
+	int why;
 
+	if (!policy)
+		return drop(SL_STAT_DROP_LIMIT);
+	why = sl_choose_way(ctx, p, flow, last_ns, way);
+	if (why == 0 && !has_usual_options(p, flow))
+		why = change_options(ctx, p, flow, &change);
+	if (why == 0 && is_to_be_admitted(p, policy))
+		why = sl_admit(ctx, p, flow, policy, &a);
 	if (why == 0)
-		why = change_packet(ctx, p, flow, way);
+		why = see_end(p, flow, sight);
+	change.tos = sl_tos_of(flow, policy, a.is_ce);
+	if (why == 0)
+		why = change_packet(ctx, p, flow, way, &change);
 	if (why == 0) {
-		account(flow, ctx, p, sight, state);
+		account(flow, ctx, p, state);
+		sl_mark_packet(ctx, policy->priority, a.departure_ns);
 		return sl_leave(ctx, p, way);
 	}
 	if (why == SL_STAT_DROP_MTU && sight->is_counted) {
@@ -389,7 +421,5 @@ static __always_inline int handle(sl_ctx *ctx, struct sl_packet *p, struct sl_fl
 		return drop_of_flow(flow, sight.refusal);
 	if (!sight.is_right)
 		return drop(SL_STAT_DROP_CHECKSUM);
-	if (is_about_end(p, flow))
-		sl_see_end(p, flow, &sight, now_ns);
 	return forward(ctx, p, flow, &sight, state, last_ns, way);
 }

@@ -54,5 +54,10 @@ static __always_inline int sl_choose_way(sl_ctx *ctx, const struct sl_packet *p,
 /* For a packet, believed, that is larger than way->mtu. Return: the verdict. */
 static __always_inline int sl_too_large(sl_ctx *ctx, const struct sl_packet *p,
 					const struct way *way);
+/*
+ * Marks beside the bytes of the packet: the priority in the kernel, and when it is to leave, by the
+ * clock of bpf_ktime_get_ns(); 0 = none, and at once. As far as there is such.
+ */
+static __always_inline void sl_mark_packet(sl_ctx *ctx, __u32 priority, __u64 departure_ns);
 /* Return: the verdict. */
 static __always_inline int sl_leave(sl_ctx *ctx, const struct sl_packet *p, const struct way *way);

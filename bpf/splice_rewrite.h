@@ -286,11 +286,23 @@ SL_INLINE __u64 sl_rewrite_tcp(struct tcphdr *tcp, const struct sl_flow *flow)
 
 #define SL_ECN_MASK 0x3u /* RFC 3168 s5: the lower bits of the former TOS, or traffic class */
 
+/* What becomes of the former TOS, or traffic class: (old & keep) | set */
+struct sl_tos {
+	__u8 keep, set;
+};
+
+SL_INLINE struct sl_tos sl_tos_plain(const struct sl_flow *flow)
+{
+	__u8 keep = flow->flags & SL_F_CLEAR_ECN ? (__u8)~SL_ECN_MASK : 0xff;
+
+	return (struct sl_tos){.keep = keep};
+}
+
 /*
  * Return: the sum of the changes to the pseudo header. The header's own checksum is changed, and
  * not made anew (RFC 1812 s4.2.2.5): what was damaged on the way shall not look sound.
  */
-SL_INLINE __u64 sl_rewrite_ipv4(struct iphdr *ip, const struct sl_flow *flow)
+SL_INLINE __u64 sl_rewrite_ipv4(struct iphdr *ip, const struct sl_flow *flow, struct sl_tos tos)
 {
 	sl_be32 *words = (sl_be32 *)ip;
 	__be32 saddr, daddr, first = words[0], third = words[2];
@@ -303,8 +315,7 @@ SL_INLINE __u64 sl_rewrite_ipv4(struct iphdr *ip, const struct sl_flow *flow)
 	ip->saddr = saddr;
 	ip->daddr = daddr;
 	ip->ttl--;
-	if (flow->flags & SL_F_CLEAR_ECN)
-		ip->tos &= (__u8)~SL_ECN_MASK;
+	ip->tos = (ip->tos & tos.keep) | tos.set;
 	ip->check = 0;
 	third &= SL_SWAP32(0xffff0000); /* all but the checksum */
 	ip->check = sl_sum_update(check, sum + sl_sum_change32(first, words[0]) +
@@ -326,14 +337,15 @@ SL_INLINE __u64 sl_rewrite_address6(sl_be32 *address, const __u8 *new_)
 }
 
 /* Likewise; @ret_first: the sum of the changes to the words before the addresses. */
-SL_INLINE __u64 sl_rewrite_ipv6(struct ipv6hdr *ip, const struct sl_flow *flow, __u64 *ret_first)
+SL_INLINE __u64 sl_rewrite_ipv6(struct ipv6hdr *ip, const struct sl_flow *flow, struct sl_tos tos,
+				__u64 *ret_first)
 {
 	sl_be32 *words = (sl_be32 *)ip;
 	__be32 old[2] = {words[0], words[1]};
 
 	ip->hop_limit--;
-	if (flow->flags & SL_F_CLEAR_ECN)
-		words[0] &= SL_SWAP32(~(SL_ECN_MASK << 20));
+	words[0] &= SL_SWAP32(~((__u32)(__u8)~tos.keep << 20));
+	words[0] |= SL_SWAP32((__u32)tos.set << 20);
 	*ret_first = sl_sum_change32(old[0], words[0]) + sl_sum_change32(old[1], words[1]);
 	return sl_rewrite_address6(words + 2, flow->peer.saddr) +
 	       sl_rewrite_address6(words + 6, flow->peer.daddr);

@@ -185,6 +185,19 @@ static __always_inline int sl_choose_way(struct __sk_buff *skb, const struct sl_
 	return sl_find_way(skb, p, flow, last_ns, way);
 }
 
+/*
+ * A departure time has to be told from the time of arrival, which stands in the same place, or
+ * sending would clear it (Linux 5.18, a1ac9c8acec1).
+ */
+static __always_inline void sl_mark_packet(struct __sk_buff *skb, __u32 priority,
+					   __u64 departure_ns)
+{
+	if (priority)
+		skb->priority = priority;
+	if (departure_ns)
+		bpf_skb_set_tstamp(skb, departure_ns, BPF_SKB_TSTAMP_DELIVERY_MONO);
+}
+
 static __always_inline int sl_leave(struct __sk_buff *skb, const struct sl_packet *p,
 				    const struct way *way)
 {

@@ -2,9 +2,9 @@
 /*
  * sl_splice_xdp: sl_splice for network cards with native XDP, before there is a socket buffer. It
  * takes only what it can finish: packets in ACTIVE with a right checksum that leave by an
- * interface which XDP can send by, to a neighbour that is known. This is decided before anything
- * is published. All else passes, unchanged and uncounted, to sl_splice at the same interface, and
- * to that of the VLAN; so an ACTIVE packet never gets to the stack.
+ * interface which XDP can send by, to a neighbour that is known, with no marks but DSCP. This is
+ * decided before anything is published. All else passes, unchanged and uncounted, to sl_splice at
+ * the same interface, and to that of the VLAN; so an ACTIVE packet never gets to the stack.
  *
  * Not for packets in several buffers (xdp.frags): they may be of TSO, of which a redirect loses the
  * segments' size.
@@ -212,6 +212,11 @@ static __always_inline long make_link_header(struct xdp_md *ctx, const struct sl
 	return 0;
 }
 
+/* There is nothing beside the bytes: can_finish(). */
+static __always_inline void sl_mark_packet(struct xdp_md *ctx, __u32 priority, __u64 departure_ns)
+{
+}
+
 static __always_inline int sl_leave(struct xdp_md *ctx, const struct sl_packet *p,
 				    const struct way *way)
 {
@@ -238,6 +243,14 @@ static __always_inline int sl_leave(struct xdp_md *ctx, const struct sl_packet *
 
 /* ---- the hook -------------------------------------------------------------------------------- */
 
+/* A priority in the kernel, or a time of departure, is a mark on a socket buffer. */
+static __always_inline int has_other_marks(const struct sl_flow *flow)
+{
+	const struct sl_policy *policy = sl_policy_of(flow);
+
+	return !policy || policy->priority || policy->pacing;
+}
+
 /*
  * Nothing is changed by asking, so that sl_splice begins where nobody has been. Should the state
  * become another one behind this, handle() finds it, as it does in sl_splice.
@@ -248,8 +261,9 @@ static __always_inline int can_finish(struct xdp_md *ctx, const struct sl_packet
 	__u32 state = SL_READ(flow->state);
 
 	return (state == SL_ACTIVE || state == SL_CLOSED) && !refusal_of(p) &&
-	       !(flow->flags & SL_F_TO_LOCAL) && !(SL_READ(flow->marks) & SL_M_NO_LOOKUP) &&
-	       sl_find_xdp_way(ctx, p, flow, way) && sl_is_xdp_sum_right(ctx, p);
+	       !has_other_marks(flow) && !(flow->flags & SL_F_TO_LOCAL) &&
+	       !(SL_READ(flow->marks) & SL_M_NO_LOOKUP) && sl_find_xdp_way(ctx, p, flow, way) &&
+	       sl_is_xdp_sum_right(ctx, p);
 }
 
 static __always_inline int is_for(const struct sl_xdp_port *port, const struct ethhdr *eth)

@@ -22,7 +22,7 @@ enum sl_event_type {
 /* sl_event.detail of SL_EVENT_WALK; SL_WALK_EVENT_WRONG with the fault at SL_WALK_FAULT_SHIFT */
 enum sl_walk_event {
 	SL_WALK_EVENT_CLOSE = 1, /* a Close frame has passed */
-	SL_WALK_EVENT_WRONG = 2, /* a frame was refused: SL_W_WRONG */
+	SL_WALK_EVENT_WRONG = 2, /* a frame is wrong: refused (SL_W_WRONG), or passed (SL_W_LOST) */
 	SL_WALK_EVENT_LOST = 3,  /* SL_W_LOST */
 };
 
@@ -38,6 +38,7 @@ enum sl_walk_fault {
 	SL_FAULT_FRAME_SIZE = 6,
 	SL_FAULT_MESSAGE_SIZE = 7,
 	SL_FAULT_AFTER_CLOSE = 8,
+	SL_FAULT_RSV = 9, /* of a control frame */
 };
 
 struct sl_event {

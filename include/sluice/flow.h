@@ -17,8 +17,9 @@
  *
  *   LEARN   passed to the stack, recorded: end_seq, ack, tsval, window
  *   HOLD    dropped, counted: the peers send again
- *   ACTIVE  translated and redirected; what cannot be translated is dropped and counted, and never
- *           passed up, where it would be answered by RST
+ *   ACTIVE  walked, translated and redirected; what cannot be translated is dropped and counted,
+ *           and never passed up, where it would be answered by RST; what the policy does not
+ *           allow is dropped, too, and what is new while STOP is on
  *   CLOSED  late packets are still translated, until the daemon removes the entry
  *
  * Rules of order:
@@ -26,7 +27,8 @@
  * 1. end_seq moves forward only, by compare-exchange; where it need not move, a full barrier
  *    stands in its place. A hook publishes end_seq and reads the state behind that (also in
  *    ACTIVE). sl_activate and sl_hold set HOLD by an exchange and read end_seq behind that. So
- *    either the hook sees HOLD, or they see its packet (Dekker). Packets with a wrong checksum,
+ *    either the hook sees HOLD, or they see its packet (Dekker). What end_seq has passed may have
+ *    been dropped behind it, so that sl_hold goes on by rule 6. Packets with a wrong checksum,
  *    outside of the window, or of those that ACTIVE drops for what they are, do not move end_seq;
  *    nor does a RST, which is not a part of the stream.
  *
@@ -44,6 +46,24 @@
  * 4. The fields under "translation" are written in HOLD only, by sl_activate, and are read in
  *    ACTIVE and CLOSED only; the exchange of the state orders them. `peer` alone is written before
  *    HOLD is entered: by it a hook in HOLD finds the other direction.
+ *
+ * 5. The position of a flow is base_seq + payload_bytes: all before it was sent on, and walked.
+ *    What comes from there on is new; what is before it passes at any time, and unseen. Of a flow
+ *    that is walked, who has set SL_W_BUSY moves it; of another, whoever brings the most, by
+ *    compare-exchange. In strict mode nothing passes that leaves a hole behind the position, or is
+ *    not believed, or finds the walker busy: so all bytes are walked in their order before a first
+ *    copy of them passes. (A sender can have that copy lost behind the gateway, by a hop limit that
+ *    is too small, and send other bytes in its place. Then its receiver sees frames that were not
+ *    walked; the relay, whose own socket has taken the bytes, cannot be deceived so.) In observe
+ *    mode a hole moves the position with it: it costs the walker nothing as long as it is inside
+ *    the payload of one frame, and otherwise its place, for good: SL_W_LOST.
+ *
+ * 6. In ACTIVE a hook moves the position, and marks a FIN, before it sends on, and reads the state
+ *    behind that; if it is not ACTIVE then, it puts the position back and drops the packet. What
+ *    the walker has found it writes only behind that, still under SL_W_BUSY. sl_hold sets HOLD and
+ *    reads position, SL_W_BUSY and marks behind that (Dekker). So when it says DONE, all before the
+ *    positions that it tells has passed, and nothing behind them; and `walk` is that of the
+ *    position from then on. SL_W_STOP is no more than a way to get there.
  *
  * Sources: Maltz and Bhagwat, "TCP splicing for application layer proxy performance" (1998);
  * RFC 9293 (sequence numbers), RFC 7323 (windows, timestamps), RFC 2018 (SACK), RFC 5961 (RST).
@@ -177,12 +197,11 @@ struct sl_flow {
 
 	/* figures: by the hook, in ACTIVE and CLOSED */
 	__u64 packets;
-	__u64
-	    payload_bytes; /* TCP payload sent on, each byte once; a hole counts when it is made */
+	__u64 payload_bytes; /* each byte of TCP payload once, and a hole when it is made: rule 5 */
 
 	/* the frame walker, and the token buckets of the policy */
 	struct sl_walk walk;
-	__u32 frames[4];    /* text, binary, continuation, control */
+	__u32 frames[4];    /* headers that have passed: text, binary, continuation, control */
 	__u32 frame_tokens; /* bpf/splice_limit.h says what they are */
 	__u32 byte_tokens;
 };

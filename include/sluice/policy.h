@@ -11,18 +11,27 @@
 #define SL_POLICIES 256
 
 struct sl_policy {
-	/* payload bytes; 0 = no limit. A flow under either of them is walked in strict mode */
+	/* payload bytes; 0 = no limit. A flow under either of them, or under frame_rate, is walked
+	 * in strict mode, whatever `walk` says */
 	__u64 max_frame, max_message;
 	/* token buckets of each connection and direction; a rate of 0 = no limit */
-	__u64 byte_rate;   /* TCP payload bytes a second */
+	__u64 byte_rate;   /* TCP payload bytes a second, also of what is sent again; from 2^30 on
+			      it is no limit */
 	__u32 frame_rate;  /* frames a second */
-	__u32 byte_burst;  /* bytes */
+	__u32 byte_burst;  /* bytes; at most 2^29 */
 	__u32 frame_burst; /* frames */
 	__u32 priority;    /* skb->priority; 0 = as it comes */
-	__u64 pacing;      /* bytes a second and direction, by departure time; 0 = none */
-	__u8 dscp;         /* 0 to 63, or SL_DSCP_KEEP */
-	__u8 walk;         /* enum sl_walk_mode */
-	__u8 flags;        /* SL_P_ */
+	/*
+	 * Bytes a second and direction, by departure time; 0 = none. It takes the place of
+	 * byte_rate (the lower of the two counts) and of byte_burst: what would have to wait for
+	 * more than 200 ms is dropped. Only fq at the interface that it leaves by lets packets wait
+	 * (also below mq); elsewhere, and to this host, they go at once, so that it is a limit with
+	 * a burst of 200 ms.
+	 */
+	__u64 pacing;
+	__u8 dscp;  /* 0 to 63, or SL_DSCP_KEEP */
+	__u8 walk;  /* enum sl_walk_mode */
+	__u8 flags; /* SL_P_ */
 	__u8 zero;
 	__u32 class_id; /* of `names`; 0 = none */
 };
@@ -35,6 +44,7 @@ enum sl_walk_mode {
 	SL_WALK_OFF = 2,
 };
 
-#define SL_P_MARK_ECN 0x01u /* over a rate: mark CE where the packet is ECN-capable, else drop */
+/* Over a rate, up to another burst: mark CE where the packet is ECN-capable. Else it is dropped. */
+#define SL_P_MARK_ECN 0x01u
 
 _Static_assert(sizeof(struct sl_policy) == 56, "no padding");

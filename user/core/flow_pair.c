@@ -6,6 +6,12 @@
 
 #define ABANDONED_MS 10000
 
+/* Rule 5 of sluice/flow.h */
+static uint32_t flow_position(const struct sl_flow *flow)
+{
+	return flow->base_seq + (uint32_t)flow->payload_bytes;
+}
+
 /* All that has passed in this direction is acknowledged by the other one. */
 static bool is_acked(const struct sl_flow *flow, const struct sl_flow *other)
 {
@@ -44,8 +50,10 @@ uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns)
 uint32_t flow_pair_expected(const struct sl_flow flows[2], size_t direction)
 {
 	const struct sl_flow *to = &flows[!direction];
+	uint32_t end = flow_position(to);
 
-	return to->end_seq + to->seq_delta;
+	/* end_seq has passed what was dropped as well; but behind a FIN there is nothing. */
+	return (to->marks & SL_M_FIN ? to->end_seq : end) + to->seq_delta;
 }
 
 uint64_t flow_pair_frames(const struct sl_flow *flow)

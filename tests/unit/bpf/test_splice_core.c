@@ -65,42 +65,6 @@ static void mark__touches_nothing_beside(void **state)
 	assert_int_equal(flow.peer_fin_end, 0);
 }
 
-static void payload__is_counted_once(void **state)
-{
-	static const struct {
-		uint32_t seq, payload;
-		__u8 flags;
-		uint64_t then;
-	} cases[] = {
-	    {1000, 100, SL_S_ACK, 100},
-	    {1000, 100, SL_S_ACK, 100},           /* sent again */
-	    {1040, 100, SL_S_ACK, 140},           /* with more */
-	    {1100, 0, SL_S_ACK, 140},             /* an acknowledgment */
-	    {1500, 0, SL_S_ACK, 140},             /* of one that has passed another way */
-	    {1240, 100, SL_S_ACK, 340},           /* over a hole, which counts already */
-	    {1140, 100, SL_S_ACK, 340},           /* and is filled */
-	    {1340, 60, SL_S_ACK | SL_S_FIN, 400}, /* RFC 9293 s3.4: a FIN is no byte */
-	    {1400, 0, SL_S_ACK | SL_S_FIN, 400},
-	    {1420, 0, SL_S_ACK | SL_S_FIN, 420},
-	};
-
-	/* Also where numbers wrap, and behind 4 GiB. */
-	for (uint64_t begin = 0; begin < 0x300000000; begin += 0xfffffc00) {
-		struct sl_flow flow = {.payload_bytes = begin};
-
-		flow.base_seq = 1000 - (uint32_t)begin;
-		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-			struct sl_segment segment = {.seq = cases[i].seq,
-						     .payload = cases[i].payload,
-						     .flags = cases[i].flags};
-
-			segment.end = sl_segment_end(segment.seq, segment.payload, segment.flags);
-			sl_count_payload(&flow, &segment);
-			assert_true(flow.payload_bytes == begin + cases[i].then);
-		}
-	}
-}
-
 /* ---- what is believed ------------------------------------------------------------------------ */
 
 /* Bytes 1000.. of one leg are bytes 5000.. of the other. */
@@ -499,6 +463,11 @@ static void make_active(struct sl_flow *flows)
 	assert_int_equal(activate(flows, &args), SL_CTL_DONE);
 }
 
+static const struct sl_ctl_leg *args_of(int which)
+{
+	return &sample_args.legs[which];
+}
+
 static void hold__wants_all_to_be_acknowledged(void **state)
 {
 	const struct sl_holding holding = sl_holding_new(SL_ACTIVE, 5000000, 1000000);
@@ -509,12 +478,19 @@ static void hold__wants_all_to_be_acknowledged(void **state)
 		struct sl_hold_args args = {0};
 
 		make_active(flows);
-		flows[which].end_seq += 10; /* on their way */
+		flows[which].payload_bytes += 10; /* on their way */
+		flows[which].end_seq += 30;       /* and some that were dropped */
 		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_DATA);
 		assert_int_equal(flows[0].state, SL_ACTIVE);
 		assert_int_equal(flows[1].state, SL_ACTIVE);
 		flows[!which].ack += 10;
+		/* Somebody claims to have what a hook is about to send on. */
+		flows[which].walk.flags |= SL_W_BUSY;
+		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_DATA);
+		flows[which].walk.flags = 0;
 		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_DONE);
+		assert_int_equal(args.got_end[which], args_of(which)->rcv_nxt + 10);
+		assert_int_equal(args.got_end[!which], args_of(!which)->rcv_nxt);
 		assert_int_equal(flows[0].state, holding.word);
 		assert_int_equal(flows[1].state, holding.word);
 		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_STATE);
@@ -541,6 +517,67 @@ static void hold__is_refused_at_the_end(void **state)
 		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_STATE);
 		assert_int_equal(flows[0].state, SL_ACTIVE);
 		assert_int_equal(flows[1].state, SL_ACTIVE);
+	}
+}
+
+static void stop__lasts_until_a_hold(void **state)
+{
+	const struct sl_holding holding = sl_holding_new(SL_ACTIVE, 5000000, 1000000);
+
+	for (int which = 0; which < 2; which++) {
+		struct sl_flow flows[2];
+		const struct sl_pair pair = {&flows[0], &flows[1]};
+		struct sl_hold_args args = {.hold_ns = 3000000};
+
+		make_active(flows);
+		flows[which].payload_bytes += 10;
+		assert_int_equal(sl_hold_stop(&pair, &args, 4000000), SL_CTL_DONE);
+		assert_int_equal(args.got_end[which], args_of(which)->rcv_nxt + 10);
+		/* A HOLD that fails leaves it as it is. */
+		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_DATA);
+		for (int i = 0; i < 2; i++) {
+			assert_true(flows[i].walk.flags & SL_W_STOP);
+			assert_true(flows[i].deadline_ns == 7000000);
+		}
+		flows[!which].ack += 10;
+		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_DONE);
+		for (int i = 0; i < 2; i++) {
+			assert_false(flows[i].walk.flags & SL_W_STOP);
+			assert_true(flows[i].deadline_ns == 6000000);
+		}
+		assert_int_equal(sl_hold_stop(&pair, &args, 5000001), SL_CTL_STATE);
+	}
+}
+
+static void stop__ends_by_itself(void **state)
+{
+	struct sl_flow flows[2];
+	const struct sl_pair pair = {&flows[0], &flows[1]};
+	struct sl_hold_args args = {.hold_ns = 3000000};
+
+	make_active(flows);
+	assert_int_equal(sl_hold_stop(&pair, &args, 4000000), SL_CTL_DONE);
+	assert_true(sl_is_stopped(&flows[0], 6999999));
+	assert_true(flows[0].walk.flags & SL_W_STOP);
+	assert_false(sl_is_stopped(&flows[0], 7000000));
+	assert_int_equal(flows[0].walk.flags, 0);
+	assert_true(flows[1].walk.flags & SL_W_STOP);
+}
+
+/* Half-closed connections stay where they are. */
+static void stop__is_refused_at_the_end(void **state)
+{
+	static const __u8 marks[] = {SL_M_FIN, SL_M_RST};
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(marks); i++) {
+		struct sl_flow flows[2];
+		const struct sl_pair pair = {&flows[0], &flows[1]};
+		struct sl_hold_args args = {.hold_ns = 3000000};
+
+		make_active(flows);
+		flows[i & 1].marks |= marks[i / 2];
+		assert_int_equal(sl_hold_stop(&pair, &args, 4000000), SL_CTL_STATE);
+		assert_false((flows[0].walk.flags | flows[1].walk.flags) & SL_W_STOP);
 	}
 }
 
@@ -628,7 +665,6 @@ int main(void)
 	    cmocka_unit_test(end_seq__moves_forward_only),
 	    cmocka_unit_test(end_seq__begins_where_the_first_packet_ends),
 	    cmocka_unit_test(mark__touches_nothing_beside),
-	    cmocka_unit_test(payload__is_counted_once),
 	    cmocka_unit_test(window_end__is_what_the_other_side_announced),
 	    cmocka_unit_test(rst__counts_at_the_exact_number_only),
 	    cmocka_unit_test(rst__is_near_in_the_window),
@@ -646,6 +682,9 @@ int main(void)
 	    cmocka_unit_test(hold__wants_all_to_be_acknowledged),
 	    cmocka_unit_test(hold__is_refused_at_the_end),
 	    cmocka_unit_test(hold__ends_by_itself_in_active),
+	    cmocka_unit_test(stop__lasts_until_a_hold),
+	    cmocka_unit_test(stop__ends_by_itself),
+	    cmocka_unit_test(stop__is_refused_at_the_end),
 	    cmocka_unit_test(settle__follows_what_was_decided),
 	    cmocka_unit_test(enter__takes_both_or_none),
 	    cmocka_unit_test(close__takes_both_and_only_once),

@@ -68,6 +68,11 @@ static uint64_t monotonic_ns(void)
 /* What bpf/splice_handle.bpf.h does with a packet of the flow. Return: false if it was dropped. */
 static bool hook_packet(struct hook *hook, uint32_t end)
 {
+	const struct sl_segment segment = {.seq = hook->next,
+					   .end = end,
+					   .payload = end - hook->next};
+	const struct sl_policy policy = {0};
+	struct sl_walking w = {0};
 	struct race *race = hook->race;
 	struct sl_flow *flow = &race->flows[hook->direction];
 	struct sl_flow *other = &race->flows[!hook->direction];
@@ -90,7 +95,12 @@ static bool hook_packet(struct hook *hook, uint32_t end)
 	if (state == SL_LEARN) {
 		count(&race->n_passed);
 		SL_WRITE(race->taken[hook->direction], end);
+	} else if (sl_is_beyond(flow, &segment) && (sl_walk_begin(flow, &policy, &segment, &w) ||
+						    sl_walk_end(flow, &segment, &w))) {
+		count(&race->n_dropped);
+		return false;
 	} else {
+		pause_a_little(&hook->random);
 		count(&race->n_forwarded);
 	}
 	SL_WRITE(other->ack, end); /* by who has it now */
@@ -308,6 +318,9 @@ static void *ending_run(void *data)
 		if (sl_is_hold(state))
 			continue;
 		sl_mark(flow, ending->is_fin ? SL_M_FIN : SL_M_RST);
+		pause_a_little(&ending->hook.random);
+		if (ending->is_fin && !sl_may_still_pass(flow))
+			continue;
 		SL_WRITE(ending->has_passed, 1);
 		SL_WRITE(other->ack, end); /* by who has it now */
 		if (!ending->is_fin && sl_close(&ending->race.flows[0], &ending->race.flows[1]))
@@ -368,8 +381,10 @@ static void end__meets_holds_at_any_time(void **state)
 
 	for (uint32_t i = 0; i < N_ENDINGS; i++) {
 		struct ending ending = {
-		    .race = {.flows = {{.state = SL_ACTIVE, .end_seq = 500, .ack = 700},
-				       {.state = SL_ACTIVE, .end_seq = 700, .ack = 500}}},
+		    .race =
+			{.flows =
+			     {{.state = SL_ACTIVE, .end_seq = 500, .base_seq = 500, .ack = 700},
+			      {.state = SL_ACTIVE, .end_seq = 700, .base_seq = 700, .ack = 500}}},
 		    .hook = {.direction = (int)(i & 1), .random = i},
 		    .is_fin = i & 2,
 		};

@@ -56,8 +56,8 @@ static int rewrite(uint8_t *frame, const struct sl_flow *flow, bool is_ipv6, uin
 		sum = sl_rewrite_plain_options((sl_be32 *)(tcp + 1), flow, tcp->ack);
 	else if (walk_options((uint8_t *)(tcp + 1), size, flow, tcp->ack, &sum) < 0)
 		return -EPROTO;
-	pseudo = is_ipv6 ? sl_rewrite_ipv6((void *)(frame + 14), flow, &first)
-			 : sl_rewrite_ipv4((void *)(frame + 14), flow);
+	pseudo = is_ipv6 ? sl_rewrite_ipv6((void *)(frame + 14), flow, sl_tos_plain(flow), &first)
+			 : sl_rewrite_ipv4((void *)(frame + 14), flow, sl_tos_plain(flow));
 	sum += sl_rewrite_tcp(tcp, flow) + pseudo;
 	tcp->check = (__u16)~sl_sum_fold(sum + (__u16)~tcp->check);
 	*ret_device = is_ipv6 ? first : 0xffffu - sl_sum_fold(pseudo);

@@ -83,8 +83,17 @@ static void idle__is_since_the_latest_packet(void **state)
 static void expected__is_what_has_been_sent_on_in_its_own_numbers(void **state)
 {
 	const struct sl_flow flows[2] = {
-	    [SL_TO_ENDPOINT] = {.end_seq = 1000, .seq_delta = 5},
-	    [SL_TO_CLIENT] = {.end_seq = UINT32_MAX, .seq_delta = 11},
+	    /* 200 bytes have passed, and 30 behind them were dropped */
+	    [SL_TO_ENDPOINT] = {.base_seq = 800,
+				.payload_bytes = 200,
+				.end_seq = 1030,
+				.seq_delta = 5},
+	    /* a FIN has passed behind the last byte */
+	    [SL_TO_CLIENT] = {.base_seq = UINT32_MAX - 11,
+			      .payload_bytes = 10,
+			      .end_seq = UINT32_MAX,
+			      .marks = SL_M_FIN,
+			      .seq_delta = 11},
 	};
 
 	/* The endpoint is who sends to the client. */
