@@ -24,18 +24,21 @@ static __always_inline int drop(enum sl_stat why)
 	return DROP;
 }
 
-/*
- * In ACTIVE or CLOSED. Of the first packet that is nothing for a splice the daemon hears: the
- * connection is better off without it.
- */
+/* Once for each flow: the connection is better off without the splice. */
+static __always_inline void tell_untranslatable(struct sl_flow *flow, enum sl_stat why)
+{
+	if (flow->marks & SL_M_DROPPED)
+		return;
+	sl_mark(flow, SL_M_DROPPED);
+	sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, bpf_ktime_get_ns());
+}
+
+/* In ACTIVE or CLOSED. */
 static __always_inline int drop_of_flow(struct sl_flow *flow, enum sl_stat why)
 {
-	if ((why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
-	     why == SL_STAT_DROP_OPTIONS) &&
-	    !(flow->marks & SL_M_DROPPED)) {
-		sl_mark(flow, SL_M_DROPPED);
-		sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, bpf_ktime_get_ns());
-	}
+	if (why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
+	    why == SL_STAT_DROP_OPTIONS)
+		tell_untranslatable(flow, why);
 	return drop(why);
 }
 
@@ -235,6 +238,21 @@ static __always_inline int see_end(const struct sl_packet *p, struct sl_flow *fl
 	return p->segment.flags & SL_S_FIN && !sl_may_still_pass(flow) ? SL_STAT_DROP_HOLD : 0;
 }
 
+/* What is not believed may be anybody's, and is not answered. */
+static __always_inline int drop_too_large(sl_ctx *ctx, const struct sl_packet *p,
+					  struct sl_flow *flow, const struct sight *sight,
+					  const struct way *way)
+{
+	struct sl_way *known = remembered(flow);
+
+	sl_count(SL_STAT_DROP_MTU);
+	if (!sight->is_counted)
+		return DROP;
+	if (known && sl_way_refuse(known, flow->conn_id, bpf_ktime_get_coarse_ns()))
+		tell_untranslatable(flow, SL_STAT_DROP_MTU);
+	return sl_too_large(ctx, p, way);
+}
+
 /* Nothing moves for a packet that has no way out, or cannot be translated. */
 static __always_inline int forward(sl_ctx *ctx, const struct sl_packet *p, struct sl_flow *flow,
 				   const struct sight *sight, __u32 state, __u64 last_ns,
@@ -262,10 +280,8 @@ static __always_inline int forward(sl_ctx *ctx, const struct sl_packet *p, struc
 		sl_mark_packet(ctx, policy->priority, a.departure_ns);
 		return sl_leave(ctx, p, way);
 	}
-	if (why == SL_STAT_DROP_MTU && sight->is_counted) {
-		sl_count(why);
-		return sl_too_large(ctx, p, way);
-	}
+	if (why == SL_STAT_DROP_MTU)
+		return drop_too_large(ctx, p, flow, sight, way);
 	return drop_of_flow(flow, why);
 }
 

@@ -2,6 +2,7 @@
 /* The way out of the gateway for a packet of a flow: interface and addresses of the link layer. */
 #pragma once
 #include "bpf/splice_packet.bpf.h"
+#include "bpf/splice_way.h"
 
 enum way_kind {
 	WAY_DIRECT,    /* addresses of the link layer are known */
@@ -88,7 +89,8 @@ static __always_inline void remember(const struct sl_flow *flow, const struct bp
 
 	if (!known)
 		return;
-	known->conn_id = flow->conn_id;
+	if (known->conn_id != flow->conn_id)
+		sl_way_take(known, flow->conn_id, now_ns);
 	known->age = sl_way_age(now_ns);
 	known->oif = fib->ifindex;
 	known->mtu = fib->mtu_result;

@@ -11,7 +11,8 @@ enum sl_event_type {
 	SL_EVENT_FIN = 1,            /* the first FIN in the window, in this direction */
 	SL_EVENT_CLOSED = 2,         /* both FINs are acknowledged, or a RST: the state is CLOSED */
 	SL_EVENT_HOLD_EXPIRED = 3,   /* a hook has ended a HOLD */
-	SL_EVENT_UNTRANSLATABLE = 4, /* the first packet of a flow that had to be dropped as such */
+	SL_EVENT_UNTRANSLATABLE = 4, /* the first packet of a flow that had to be dropped as such;
+					SL_STAT_DROP_MTU: its sender does not heed ICMP */
 	SL_EVENT_WALK = 5,           /* of the frame walker: enum sl_walk_event */
 };
 

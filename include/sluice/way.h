@@ -18,7 +18,7 @@ struct sl_way {
 	__u32 oif;     /* interface index */
 	__u16 mtu;     /* bytes of the network layer */
 	__u8 dmac[6], smac[6];
-	__u16 zero;
+	__u8 first_refused, last_refused; /* of packets that were too large: bpf/splice_way.h */
 };
 
 _Static_assert(sizeof(struct sl_way) == 32, "two in a cache line");

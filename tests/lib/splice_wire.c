@@ -2,6 +2,7 @@
 #include "lib/splice_wire.h"
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- the namespace --------------------------------------------------------------------------- */
@@ -255,4 +257,24 @@ void wire_wait_for_stat(const struct splice_programs *programs, enum sl_stat sta
 	for (int i = 0; i < WIRE_WAIT_MS && splice_programs_stat(programs, stat) < value; i++)
 		poll(NULL, 0, 1);
 	assert_int_equal(splice_programs_stat(programs, stat), value);
+}
+
+uint64_t wire_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void wire_put_way(const struct wire *wire, const struct sl_flow *flow, const struct sl_way *way)
+{
+	uint32_t place = sl_way_place(flow->conn_id, flow->direction);
+	_cleanup_free_ struct sl_way *each =
+	    calloc((size_t)libbpf_num_possible_cpus(), sizeof(*each));
+
+	assert_non_null(each);
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		each[cpu] = *way;
+	assert_int_equal(bpf_map_update_elem(wire->programs.ways_fd, &place, each, 0), 0);
 }

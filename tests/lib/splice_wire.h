@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "lib/splice_frames.h"
+#include "sluice/way.h"
 
 #define WIRE_WAIT_MS 10000
 
@@ -48,3 +49,7 @@ void wire_expect(const struct wire *wire, const struct ref_packet *packet,
 void wire_transmit(struct wire *wire, const struct ref_packet *packet, const struct sl_flow *flow);
 /** wire_wait_for_stat() - wait for what a packet that is dropped leaves behind */
 void wire_wait_for_stat(const struct splice_programs *programs, enum sl_stat stat, uint64_t value);
+/** wire_now_ns() - the clock that the programs read */
+uint64_t wire_now_ns(void);
+/** wire_put_way() - on all CPUs, as if a lookup for @flow had found it */
+void wire_put_way(const struct wire *wire, const struct sl_flow *flow, const struct sl_way *way);

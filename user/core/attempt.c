@@ -30,22 +30,17 @@ struct attempt attempt_from_result(enum sl_ctl_result result)
 	return attempt_busy();
 }
 
-/* What either end sends has to fit the other leg's way: nobody on ours would say so by ICMP. */
-static bool fits(const struct sl_socket *from, const struct sl_socket *to, bool is_ipv6)
-{
-	return from->recv_mss + attempt_headers(is_ipv6) <= to->path_mtu;
-}
-
-static enum sluice_reason check_agreed(const struct sl_socket *a, const struct sl_socket *b,
-				       bool is_ipv6)
+static enum sluice_reason check_agreed(const struct sl_socket *a, const struct sl_socket *b)
 {
 	/* Stripping them from one leg takes its protection against wrapped sequences (RFC 7323
 	 * s5) and its round-trip times away. */
 	if ((a->options ^ b->options) & SL_O_TIMESTAMPS)
 		return SLUICE_REASON_OPTIONS;
+	/* The hook looks at larger packets only, and answers those that do not fit (RFC 1191, RFC
+	 * 8201): so the legs may differ. */
 	if (a->path_mtu < SL_MTU_MIN || b->path_mtu < SL_MTU_MIN)
-		return SLUICE_REASON_MTU; /* the hook looks at larger packets only */
-	return fits(a, b, is_ipv6) && fits(b, a, is_ipv6) ? SLUICE_REASON_NONE : SLUICE_REASON_MTU;
+		return SLUICE_REASON_MTU;
+	return SLUICE_REASON_NONE;
 }
 
 /* Its end has come, or bytes have: the relay deals with both. */
@@ -55,11 +50,11 @@ static bool is_quiet(const struct sl_socket *socket)
 	       socket->unacked == 0;
 }
 
-struct attempt attempt_from_sockets(const struct sl_socket sockets[2], bool is_ipv6)
+struct attempt attempt_from_sockets(const struct sl_socket sockets[2])
 {
 	if (!is_quiet(&sockets[0]) || !is_quiet(&sockets[1]))
 		return attempt_busy();
-	return (struct attempt){check_agreed(&sockets[0], &sockets[1], is_ipv6), true};
+	return (struct attempt){check_agreed(&sockets[0], &sockets[1]), true};
 }
 
 #define MESSAGES 2

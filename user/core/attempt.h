@@ -21,7 +21,7 @@ struct attempt attempt_refused(enum sluice_reason reason);
 struct attempt attempt_busy(void);
 /** attempt_from_sockets() - NONE if a connection with these two can be spliced as far as they know:
  *  nothing is on its way in them, and their peers have agreed upon what fits together */
-struct attempt attempt_from_sockets(const struct sl_socket sockets[2], bool is_ipv6);
+struct attempt attempt_from_sockets(const struct sl_socket sockets[2]);
 /** attempt_from_result() - of sl_activate */
 struct attempt attempt_from_result(enum sl_ctl_result result);
 

@@ -144,7 +144,7 @@ static struct attempt capture(struct promotion *p)
 		return attempt_refused(SLUICE_REASON_KERNEL);
 	for (size_t i = 0; i < 2; i++)
 		p->legs[i].socket = sockets[i];
-	return attempt_from_sockets(sockets, is_ipv6);
+	return attempt_from_sockets(sockets);
 }
 
 static void fill_leg(struct promotion_leg *leg)

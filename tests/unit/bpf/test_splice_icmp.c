@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ICMP errors about packets that the hook has translated. Those that it makes: test_splice_sizes */
 #include "bpf/splice_icmp.h"
+#include "bpf/splice_way.h"
 #include "lib/splice_frames.h"
 
 #define N_RANDOM 2000
@@ -502,6 +503,78 @@ static void may_send__allows_a_burst_and_then_a_rate(void **state)
 	assert_false(sl_icmp_may_send(&free_ns, now_ns));
 }
 
+/* ---- who does not heed ----------------------------------------------------------------------- */
+
+#define SECOND 1000000000ull
+
+static struct sl_way make_way(uint64_t conn_id, uint64_t now_ns)
+{
+	struct sl_way way = {0};
+
+	sl_way_take(&way, conn_id, now_ns);
+	return way;
+}
+
+/* A window of packets is under way when the first answer comes. */
+static void refusals__in_a_burst_mean_nothing(void **state)
+{
+	for (uint64_t begin = 0; begin < 200 * SECOND; begin += SECOND / 3) {
+		struct sl_way way = make_way(7, begin);
+
+		for (uint64_t ns = 0; ns <= 3 * SECOND / 2; ns += SECOND / 100)
+			assert_false(sl_way_refuse(&way, 7, begin + ns));
+	}
+}
+
+/* RFC 6298 s5.5: it comes again after twice the time; by then it would have been smaller. */
+static void refusals__of_retransmissions_say_that_nobody_heeds(void **state)
+{
+	static const unsigned int first_ms[] = {200, 300, 1000};
+
+	for (size_t i = 0; i < ARRAY_SIZE(first_ms); i++) {
+		for (uint64_t begin = 0; begin < 200 * SECOND; begin += SECOND / 3) {
+			struct sl_way way = make_way(7, begin);
+			uint64_t at = begin, pause = first_ms[i] * (SECOND / 1000);
+			int n = 0;
+
+			while (!sl_way_refuse(&way, 7, at) && n++ < 10) {
+				at += pause;
+				pause *= 2;
+			}
+			assert_true(at - begin >= 3 * SECOND / 2 && at - begin <= 7 * SECOND);
+		}
+	}
+}
+
+/* What was learnt is forgotten after some minutes (RFC 8201 s5.3), and asked again. */
+static void refusals__that_are_far_apart_are_of_no_row(void **state)
+{
+	struct sl_way way = make_way(7, 5);
+	uint64_t now_ns = 5;
+
+	for (int i = 0; i < 1000; i++) {
+		assert_false(sl_way_refuse(&way, 7, now_ns));
+		now_ns += 10 * SECOND;
+	}
+}
+
+static void refusals__are_of_one_connection(void **state)
+{
+	uint64_t now_ns = 1000 * SECOND;
+	struct sl_way way = make_way(7, now_ns);
+
+	for (int i = 0; i < 100; i++) {
+		assert_false(sl_way_refuse(&way, 7, now_ns));
+		assert_int_not_equal(way.age, sl_way_age(now_ns));
+		now_ns += SECOND;
+		assert_false(sl_way_refuse(&way, 8, now_ns));
+		assert_int_equal(way.conn_id, 8);
+		now_ns += SECOND;
+	}
+	assert_false(sl_way_refuse(&way, 7, now_ns));
+	assert_true(sl_way_refuse(&way, 7, now_ns + 3 * SECOND));
+}
+
 int main(void)
 {
 	struct CMUnitTest tests[] = {
@@ -521,6 +594,10 @@ int main(void)
 	    cmocka_unit_test(error__about_what_is_never_sent_passes),
 	    cmocka_unit_test(too_big__needs_a_possible_mtu),
 	    cmocka_unit_test(may_send__allows_a_burst_and_then_a_rate),
+	    cmocka_unit_test(refusals__in_a_burst_mean_nothing),
+	    cmocka_unit_test(refusals__of_retransmissions_say_that_nobody_heeds),
+	    cmocka_unit_test(refusals__that_are_far_apart_are_of_no_row),
+	    cmocka_unit_test(refusals__are_of_one_connection),
 	};
 
 	return run_with_programs(tests, ARRAY_SIZE(tests));

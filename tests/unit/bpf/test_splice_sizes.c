@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hook at real interfaces: packets over the MTU, and those that a stack has yet to cut. */
 #include "base/std.h"
+#include "bpf/splice_way.h"
 #include "lib/splice_wire.h"
 
 #include <linux/virtio_net.h>
@@ -234,6 +235,42 @@ static void packet__too_large_for_the_route_is_answered(void **state)
 	assert_true(wire_shell("ip route del 192.0.2.9 && ip route del 2001:db8:2::9"));
 }
 
+/* Again and again, whatever is said to its sender: the daemon is told, once. */
+static void packet__that_is_too_large_for_long_is_told(void **state)
+{
+	struct wire *wire = wire_need(state);
+	_cleanup_close_ int fd = wire_packet_socket(wire->a1, false);
+	struct ref_packet packet;
+	struct sl_flow flow;
+	struct sl_event event = {0};
+	struct sl_key6 key;
+	struct frame got;
+
+	assert_true(wire_shell("ip link set b0 mtu 1300"));
+	wire_prepare(wire, false, &packet, &flow);
+	key = splice_programs_key(&packet);
+	splice_programs_events(&wire->programs);
+	for (int i = 0; i < 3; i++) {
+		const struct sl_way way = {
+		    .conn_id = flow.conn_id,
+		    .first_refused = (uint8_t)(sl_way_tick(wire_now_ns()) - 5),
+		    .last_refused = (uint8_t)(sl_way_tick(wire_now_ns()) - 2),
+		};
+
+		wire_put_way(wire, &flow, &way);
+		transmit_as(wire, WHOLE, &packet, &flow);
+		got.size = wire_receive_icmp(fd, got.bytes, sizeof(got.bytes));
+		assert_int_equal(splice_programs_events(&wire->programs), i == 0);
+		if (i == 0)
+			event = wire->programs.got[0];
+		flow = splice_programs_get(&wire->programs, &key, false);
+		assert_true(flow.marks & SL_M_DROPPED);
+	}
+	assert_int_equal(event.type, SL_EVENT_UNTRANSLATABLE);
+	assert_int_equal(event.detail, SL_STAT_DROP_MTU);
+	assert_true(wire_shell("ip link set b0 mtu 1500"));
+}
+
 /* Outside of the window, it may be anybody's, with somebody else's address: RFC 5927 */
 static void packet__that_is_not_believed_is_not_answered(void **state)
 {
@@ -260,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(packet__that_is_too_large_is_answered),
 	    cmocka_unit_test(packet__too_large_for_the_route_is_answered),
+	    cmocka_unit_test(packet__that_is_too_large_for_long_is_told),
 	    cmocka_unit_test(packet__that_is_not_believed_is_not_answered),
 	    cmocka_unit_test(large_packet__stays_whole),
 	    cmocka_unit_test(large_packet__is_cut_into_right_segments),

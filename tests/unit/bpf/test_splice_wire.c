@@ -39,14 +39,6 @@ static uint8_t check_way(struct wire *wire, bool is_ipv6, uint8_t marks, uint64_
 	return splice_programs_get(&wire->programs, &key, is_ipv6).marks;
 }
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* ---- ways out -------------------------------------------------------------------------------- */
 
 static void packet__leaves_by_the_way_of_the_lookup(void **state)
@@ -54,19 +46,7 @@ static void packet__leaves_by_the_way_of_the_lookup(void **state)
 	struct wire *wire = wire_need(state);
 
 	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
-		assert_false(check_way(wire, is_ipv6, 0, monotonic_ns()) & SL_M_NO_LOOKUP);
-}
-
-static void put_way(const struct wire *wire, const struct sl_flow *flow, const struct sl_way *way)
-{
-	uint32_t place = sl_way_place(flow->conn_id, flow->direction);
-	_cleanup_free_ struct sl_way *each =
-	    calloc((size_t)libbpf_num_possible_cpus(), sizeof(*each));
-
-	assert_non_null(each);
-	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
-		each[cpu] = *way;
-	assert_int_equal(bpf_map_update_elem(wire->programs.ways_fd, &place, each, 0), 0);
+		assert_false(check_way(wire, is_ipv6, 0, wire_now_ns()) & SL_M_NO_LOOKUP);
 }
 
 /* Return: whether it went to @way->dmac, and not where the neighbour really is. */
@@ -83,14 +63,14 @@ static bool leaves_by(struct wire *wire, bool is_ipv6, const struct sl_way *way,
 		struct sl_way known = *way;
 
 		wire_prepare(wire, is_ipv6, &packet, &flow);
-		age = sl_way_age(monotonic_ns());
-		flow.last_ns = monotonic_ns();
+		age = sl_way_age(wire_now_ns());
+		flow.last_ns = wire_now_ns();
 		known.conn_id = flow.conn_id + (uint64_t)conn_off;
 		known.age = age + (uint32_t)age_off;
-		put_way(wire, &flow, &known);
+		wire_put_way(wire, &flow, &known);
 		wire_transmit(wire, &packet, &flow);
 		got.size = wire_receive_tcp(fd, got.bytes, sizeof(got.bytes), 0);
-	} while (age != sl_way_age(monotonic_ns())); /* it may have become too old meanwhile */
+	} while (age != sl_way_age(wire_now_ns())); /* it may have become too old meanwhile */
 	if (memcmp(got.bytes, way->dmac, 6) == 0)
 		return true;
 	assert_memory_equal(got.bytes, wire->b1_mac, 6);
@@ -124,7 +104,7 @@ static void packet__remembers_its_way(void **state)
 		uint32_t place;
 
 		assert_non_null(each);
-		(void)check_way(wire, is_ipv6, 0, monotonic_ns());
+		(void)check_way(wire, is_ipv6, 0, wire_now_ns());
 		place = sl_way_place(wire->n_conns, SL_TO_ENDPOINT);
 		assert_int_equal(bpf_map_lookup_elem(wire->programs.ways_fd, &place, each), 0);
 		for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++) {
@@ -154,7 +134,7 @@ static void packet__leaves_without_a_lookup_that_was_refused(void **state)
 	struct wire *wire = wire_need(state);
 
 	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
-		check_way(wire, is_ipv6, SL_M_NO_LOOKUP, monotonic_ns());
+		check_way(wire, is_ipv6, SL_M_NO_LOOKUP, wire_now_ns());
 }
 
 static void packet__leaves_without_forwarding(void **state)
@@ -163,7 +143,7 @@ static void packet__leaves_without_forwarding(void **state)
 
 	wire_set_forwarding(false);
 	for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
-		uint8_t marks = check_way(wire, is_ipv6, 0, monotonic_ns());
+		uint8_t marks = check_way(wire, is_ipv6, 0, wire_now_ns());
 
 		assert_true(marks & SL_M_NO_LOOKUP); /* it need not be asked again */
 	}
