@@ -105,21 +105,6 @@ static __always_inline int answer_ipv6(struct __sk_buff *skb, struct answer6 *a,
 	return bpf_skb_store_bytes(skb, ETH_HLEN, a, sizeof(*a), BPF_F_RECOMPUTE_CSUM) != 0;
 }
 
-/* Of this host. Its frames have no addresses. */
-#define LO 1 /* in every network namespace */
-
-static __always_inline int leave_to_sender(struct __sk_buff *skb)
-{
-	const __u8 no_macs[2 * ETH_ALEN] = {0};
-
-	sl_count(SL_STAT_ICMP_SENT);
-	if (skb->ifindex != LO)
-		return bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
-	if (bpf_skb_store_bytes(skb, 0, no_macs, sizeof(no_macs), 0))
-		return DROP;
-	return bpf_redirect(LO, BPF_F_INGRESS);
-}
-
 /* Global, as the others here: few packets come here. Return: the verdict. */
 __noinline int sl_send_answer(struct __sk_buff *skb, __u32 is_ipv6, __u32 mtu, __u32 sum)
 {
@@ -130,7 +115,8 @@ __noinline int sl_send_answer(struct __sk_buff *skb, __u32 is_ipv6, __u32 mtu, _
 	if (is_ipv6 ? answer_ipv6(skb, &desk->answer6, mtu, sum)
 		    : answer_ipv4(skb, &desk->answer4, mtu, sum))
 		return DROP;
-	return leave_to_sender(skb);
+	sl_count(SL_STAT_ICMP_SENT);
+	return bpf_redirect_neigh(skb->ifindex, NULL, 0, 0);
 }
 
 static __always_inline int may_answer(void)

@@ -163,7 +163,7 @@ __noinline int sl_find_way(struct __sk_buff *skb, const struct sl_packet *p, str
 	if (!p || !flow || !way)
 		return SL_STAT_DROP_ROUTE;
 	if (flow->flags & SL_F_TO_LOCAL) {
-		*way = (struct way){.oif = flow->oif, .kind = WAY_LOCAL};
+		*way = (struct way){.oif = flow->oif, .kind = WAY_NEIGHBOUR};
 		return 0;
 	}
 	if (flow->marks & SL_M_NO_LOOKUP)
@@ -203,7 +203,7 @@ static __always_inline int sl_leave(struct __sk_buff *skb, const struct sl_packe
 {
 	if (way->kind == WAY_NEIGHBOUR)
 		return bpf_redirect_neigh(way->oif, NULL, 0, 0);
-	return bpf_redirect(way->oif, way->kind == WAY_LOCAL ? BPF_F_INGRESS : 0);
+	return bpf_redirect(way->oif, 0);
 }
 
 /* ---- ICMP ------------------------------------------------------------------------------------ */

@@ -6,9 +6,8 @@
 
 enum way_kind {
 	WAY_DIRECT,    /* addresses of the link layer are known */
-	WAY_NEIGHBOUR, /* the kernel shall find them */
+	WAY_NEIGHBOUR, /* the kernel shall find them, or its own stack, by way of lo */
 	WAY_RECORDED,  /* likewise, and where is in the flow; its MTU is not known yet */
-	WAY_LOCAL,     /* to the stack of this host */
 };
 
 struct way {

@@ -117,7 +117,7 @@ struct sl_peer {
 #define SL_F_STRIP_TS   0x04u /* only this leg has them: replace by NOP */
 #define SL_F_STRIP_SACK 0x08u /* only this leg has SACK: replace by NOP */
 #define SL_F_CLEAR_ECN  0x10u /* the legs do not agree on ECN: clear its bits in IP and TCP */
-#define SL_F_TO_LOCAL   0x20u /* the far end is on this host: redirect into oif's ingress */
+#define SL_F_TO_LOCAL   0x20u /* the far end is on this host: out by oif, which is lo */
 
 /* likewise, but or-ed in by the hook in ACTIVE, atomically as marks are, and never cleared */
 #define SL_F_FIN_FIRST 0x40u /* its FIN was the first one of the two */

@@ -164,6 +164,7 @@ static void packet__to_this_host_comes_in_by_lo(void **state)
 		wire_prepare(wire, is_ipv6, &packet, &flow);
 		flow.flags |= SL_F_TO_LOCAL;
 		flow.oif = 1;
+		memcpy(flow.peer.daddr, flow.peer.saddr, sizeof(flow.peer.daddr));
 		wire_transmit(wire, &packet, &flow);
 		wire_expect(wire, &packet, &flow, &want);
 		memset(want.bytes, 0, 12);
