@@ -4,6 +4,7 @@ Packet splice against packets that no honest end sends: at live connections, fro
 the client and of the endpoint, with the right addresses.
 """
 
+import re
 import signal
 import socket
 
@@ -22,6 +23,7 @@ from lib.wire import (
     PSH,
     RST,
     TCP,
+    TooBig,
     Wire,
 )
 
@@ -177,6 +179,33 @@ def test_data_that_are_not_of_the_stream_count_for_nothing(live):
         live.check()
     live.close()
     assert live.network.lines(1)[0]["bytes_in"] == live.bytes_in
+
+
+def stack_errors(network):
+    """Too big, as the gateway's own stack has counted it."""
+    text = network.inside("", "cat", "/proc/net/snmp", "/proc/net/snmp6").stdout
+    head, values = [line.split() for line in text.splitlines() if line.startswith("Icmp: ")]
+    six = re.search(r"^Icmp6InPktTooBigs\s+(\d+)", text, re.MULTILINE)
+    return int(values[head.index("InDestUnreachs")]) + int(six[1])
+
+
+def test_too_big_about_what_is_not_under_way_is_nothing(live):
+    """RFC 5927 s4.1, s7: nobody is made to send packets smaller than the way carries."""
+    for wire in live.wires:
+        wire.look()
+        about = [packet for packet in wire.received if packet.payload][-1]
+        env.until(lambda w=wire, end=about.end: w.look() or any(p.ack == end for p in w.sent),
+                  "its acknowledgment")
+        for distance in (0, 1, 1000, MODULUS - 1, FAR):
+            before = stack_errors(live.network)
+            wire.send(TooBig(about.with_(seq=(about.seq + distance) % MODULUS), 1300))
+            env.until(lambda n=before: stack_errors(live.network) > n, "the forged one")
+            live.check()
+    assert read_stats(live.network)["icmp_passed"] == 0
+    for end, other in ("c", 1), ("b", 2):
+        to = f"10.{other}.0.1" if live.network.version == 4 else f"fd0{other}::1"
+        assert "mtu" not in live.network.inside(end, "ip", "route", "get", to).stdout
+    live.close()
 
 
 def ipv4_oddities(packet):

@@ -87,6 +87,31 @@ class Packet:
         return self.dmac + self.smac + (b"\x08\0" if len(self.saddr) == 4 else b"\x86\xdd") + ip
 
 
+@dataclass
+class TooBig:
+    """An ICMP error about a packet that has come here, to who has sent it (RFC 1191, RFC 4443)."""
+
+    about: Packet
+    mtu: int
+
+    def write(self):
+        about = self.about
+        quoted = about.write()[14:]
+        if len(about.saddr) == 4:
+            icmp = struct.pack("!BBHI", 3, 4, 0, self.mtu) + quoted[:548]
+            head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(icmp), 7, 0, 64, 1, 0)
+            head += about.daddr + about.saddr
+            head = head[:10] + struct.pack("!H", _sum(head)) + head[12:]
+            pseudo = b""
+        else:
+            icmp = struct.pack("!BBHI", 2, 0, 0, self.mtu) + quoted[:1232]
+            head = struct.pack("!IHBB", 6 << 28, len(icmp), 58, 64) + about.daddr + about.saddr
+            pseudo = about.daddr + about.saddr + struct.pack("!II", len(icmp), 58)
+        icmp = icmp[:2] + struct.pack("!H", _sum(pseudo + icmp)) + icmp[4:]
+        kind = b"\x08\0" if len(about.saddr) == 4 else b"\x86\xdd"
+        return about.smac + about.dmac + kind + head + icmp
+
+
 def parse(frame):
     """A Packet, or None if the frame is nothing but TCP behind a plain network header."""
     kind = frame[12:14]
