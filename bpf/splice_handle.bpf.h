@@ -24,21 +24,18 @@ static __always_inline int drop(enum sl_stat why)
 	return DROP;
 }
 
-/* Once for each flow: the connection is better off without the splice. */
-static __always_inline void tell_untranslatable(struct sl_flow *flow, enum sl_stat why)
-{
-	if (flow->marks & SL_M_DROPPED)
-		return;
-	sl_mark(flow, SL_M_DROPPED);
-	sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, bpf_ktime_get_ns());
-}
-
-/* In ACTIVE or CLOSED. */
+/*
+ * In ACTIVE or CLOSED. Of the first packet that is nothing for a splice the daemon hears: the
+ * connection is better off without it.
+ */
 static __always_inline int drop_of_flow(struct sl_flow *flow, enum sl_stat why)
 {
-	if (why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
-	    why == SL_STAT_DROP_OPTIONS)
-		tell_untranslatable(flow, why);
+	if ((why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
+	     why == SL_STAT_DROP_OPTIONS) &&
+	    !(flow->marks & SL_M_DROPPED)) {
+		sl_mark(flow, SL_M_DROPPED);
+		sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, bpf_ktime_get_ns());
+	}
 	return drop(why);
 }
 
@@ -249,7 +246,7 @@ static __always_inline int drop_too_large(sl_ctx *ctx, const struct sl_packet *p
 	if (!sight->is_counted)
 		return DROP;
 	if (known && sl_way_refuse(known, flow->conn_id, bpf_ktime_get_coarse_ns()))
-		tell_untranslatable(flow, SL_STAT_DROP_MTU);
+		sl_tell(flow, SL_EVENT_DEAF, 0, bpf_ktime_get_ns());
 	return sl_too_large(ctx, p, way);
 }
 

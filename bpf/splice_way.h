@@ -25,7 +25,7 @@ SL_INLINE void sl_way_take(struct sl_way *way, __u64 conn_id, __u64 now_ns)
 	way->first_refused = way->last_refused = (__u8)(sl_way_tick(now_ns) - SL_REFUSED_NEVER);
 }
 
-/* A packet of this connection was too large. Return: 1 if that goes on and on. */
+/* A packet of this connection was too large. Return: 1 if that goes on and on, once in a while. */
 SL_INLINE int sl_way_refuse(struct sl_way *way, __u64 conn_id, __u64 now_ns)
 {
 	__u8 tick = sl_way_tick(now_ns);
@@ -35,5 +35,8 @@ SL_INLINE int sl_way_refuse(struct sl_way *way, __u64 conn_id, __u64 now_ns)
 	if ((__u8)(tick - way->last_refused) > SL_REFUSED_ROW)
 		way->first_refused = tick;
 	way->last_refused = tick;
-	return (__u8)(tick - way->first_refused) >= SL_REFUSED_LONG;
+	if ((__u8)(tick - way->first_refused) < SL_REFUSED_LONG)
+		return 0;
+	way->first_refused = tick;
+	return 1;
 }

@@ -11,9 +11,9 @@ enum sl_event_type {
 	SL_EVENT_FIN = 1,            /* the first FIN in the window, in this direction */
 	SL_EVENT_CLOSED = 2,         /* both FINs are acknowledged, or a RST: the state is CLOSED */
 	SL_EVENT_HOLD_EXPIRED = 3,   /* a hook has ended a HOLD */
-	SL_EVENT_UNTRANSLATABLE = 4, /* the first packet of a flow that had to be dropped as such;
-					SL_STAT_DROP_MTU: its sender does not heed ICMP */
+	SL_EVENT_UNTRANSLATABLE = 4, /* the first packet of a flow that had to be dropped as such */
 	SL_EVENT_WALK = 5,           /* of the frame walker: enum sl_walk_event */
+	SL_EVENT_DEAF = 6,           /* goes on sending what is too large, whatever ICMP says */
 };
 
 /* sl_event.detail of SL_EVENT_CLOSED */

@@ -138,3 +138,15 @@ def test_an_endpoint_on_this_host_is_told(splice_network, version, link):
             stream.send(ws_raw.frame(ws_raw.BINARY, MESSAGE))
             assert is_message(stream)
     assert read_stats(network)["icmp_sent" if link == "near" else "icmp_passed"] > 0
+
+
+def test_who_does_not_heed_goes_on_by_the_relay(splice_network, make_tunnels):
+    """A client without path MTU discovery: its packets may be fragmented, and ICMP is no news."""
+    network = splice_network(server=None, routed=True,
+                             sysctls=[("c", "net.ipv4.ip_no_pmtu_disc", 2)])
+    tunnels = make_tunnels(network)
+    routers.narrow(network, *ENDS["endpoint"], "near", NARROW)
+    for client, _ in tunnels.pairs:
+        client.send(ws_raw.frame(ws_raw.BINARY, MESSAGE))
+    assert all(is_message(endpoint) for _, endpoint in tunnels.pairs)
+    assert network.paths() == [("relay", "mtu")] * N

@@ -193,6 +193,8 @@ static enum sluice_reason reason_to_stay(const struct promotion *p)
 		return SLUICE_REASON_POLICY;
 	if (p->demotion->reason == DEMOTION_HOOK)
 		return SLUICE_REASON_NO_HOOK;
+	if (p->demotion->reason == DEMOTION_MTU)
+		return SLUICE_REASON_MTU;
 	return has_mixed_ecn(p) ? SLUICE_REASON_OPTIONS : SLUICE_REASON_BUSY;
 }
 

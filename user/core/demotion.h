@@ -32,6 +32,7 @@ struct promotion;
 	X(POLICY, "policy")       /* its route says otherwise since a reload */ \
 	X(VIOLATION, "violation") /* the frame walker has refused a frame */    \
 	X(HOOK, "no_hook")        /* that of a leg is gone */                   \
+	X(MTU, "mtu")             /* a peer does not heed ICMP: too big */      \
 	X(OPERATOR, "operator")   /* told to leave the kernel */
 
 enum demotion_reason {

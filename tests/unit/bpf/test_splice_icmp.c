@@ -573,6 +573,8 @@ static void refusals__are_of_one_connection(void **state)
 	}
 	assert_false(sl_way_refuse(&way, 7, now_ns));
 	assert_true(sl_way_refuse(&way, 7, now_ns + 3 * SECOND));
+	assert_false(sl_way_refuse(&way, 7, now_ns + 3 * SECOND)); /* that has been said */
+	assert_true(sl_way_refuse(&way, 7, now_ns + 6 * SECOND));
 }
 
 int main(void)

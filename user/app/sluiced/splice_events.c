@@ -3,6 +3,7 @@
 
 #include "app/sluiced/gateway.h"
 #include "base/log.h"
+#include "core/demotion.h"
 #include "core/promoter.h"
 #include "core/spliced.h"
 #include "core/worker.h"
@@ -12,18 +13,24 @@
 
 #define BATCH 256 /* events in one turn of the loop */
 
+/* Of a connection. */
+struct news {
+	uint64_t conn_id;
+	bool is_deaf; /* a peer goes on sending too much; else it has ended */
+};
+
 struct splice_events {
 	struct gateway *gateway;
 	struct kern_events *ring;
 	ev_io on_events;
 	size_t n;
-	uint64_t ids[BATCH]; /* connections that have ended, to be told */
+	struct news news[BATCH]; /* to be told */
 };
 
 /* A copy for one worker. */
 struct batch {
 	size_t n;
-	uint64_t ids[];
+	struct news news[];
 };
 
 /* On the worker's thread. Those that are another's are not found, which costs little. */
@@ -32,9 +39,11 @@ static void check_batch(struct worker *w, void *arg)
 	_cleanup_free_ struct batch *batch = arg;
 
 	for (size_t i = 0; i < batch->n; i++) {
-		struct connection *c = worker_find(w, batch->ids[i]);
+		struct connection *c = worker_find(w, batch->news[i].conn_id);
 
-		if (c)
+		if (c && batch->news[i].is_deaf)
+			demotion_begin(c, DEMOTION_MTU, 0);
+		else if (c)
 			spliced_check(c);
 	}
 }
@@ -47,13 +56,13 @@ static void sweep(struct worker *w, void *arg)
 
 static void tell(const struct splice_events *events, struct worker *w)
 {
-	size_t size = sizeof(struct batch) + events->n * sizeof(uint64_t);
+	size_t size = sizeof(struct batch) + events->n * sizeof(struct news);
 	struct batch *batch = malloc(size);
 
 	if (!batch)
 		return;
 	batch->n = events->n;
-	memcpy(batch->ids, events->ids, events->n * sizeof(uint64_t));
+	memcpy(batch->news, events->news, events->n * sizeof(struct news));
 	if (worker_call(w, check_batch, batch) < 0)
 		free(batch);
 }
@@ -78,8 +87,9 @@ static void on_event(const struct sl_event *event, void *arg)
 {
 	struct splice_events *events = arg;
 
-	if (event->type == SL_EVENT_CLOSED)
-		events->ids[events->n++] = event->conn_id;
+	if (event->type == SL_EVENT_CLOSED || event->type == SL_EVENT_DEAF)
+		events->news[events->n++] =
+		    (struct news){event->conn_id, event->type == SL_EVENT_DEAF};
 }
 
 static void events_cb(struct ev_loop *loop, ev_io *io, int revents)
