@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text_writer.h"
 #include "core/connection.h"
+#include "core/connection_info.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -197,8 +198,7 @@ static void put_connection(struct text_writer *w, const struct connection *c)
 	put_number(w, "frames_in", c->frames_in);
 	put_number(w, "frames_out", c->frames_out);
 	put_key(w, "frames_exact");
-	/* Userspace has not seen what the kernel moved. */
-	text_put_str(w, c->promotions == 0 ? "true" : "false");
+	text_put_str(w, connection_has_exact_frames(c) ? "true" : "false");
 	put_number_or_null(w, "rtt_us", leg_rtt_us(&c->client));
 }
 

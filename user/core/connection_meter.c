@@ -21,6 +21,7 @@ static void measure(struct connection_meter *meter, const struct connection_traf
 
 	meter->rates = (struct connection_rates){
 	    .is_known = true,
+	    .has_frames = traffic->frames_exact,
 	    .bytes_in = rate_of(traffic->bytes_in, meter->bytes_in, elapsed_s),
 	    .bytes_out = rate_of(traffic->bytes_out, meter->bytes_out, elapsed_s),
 	    .frames_in = rate_of(traffic->frames_in, meter->frames_in, elapsed_s),

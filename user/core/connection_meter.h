@@ -12,6 +12,7 @@
 
 struct connection_rates {
 	bool is_known;
+	bool has_frames; /* their rates, too: somebody sees them */
 	double bytes_in, bytes_out, frames_in, frames_out; /* a second */
 };
 

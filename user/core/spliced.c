@@ -91,11 +91,17 @@ void spliced_settle(struct connection *c)
 {
 	struct sl_flow flows[2];
 
-	if (!spliced_is(c) || !read_last(c->promotion, flows))
+	if (!spliced_is(c))
 		return;
+	if (!read_last(c->promotion, flows)) {
+		c->client.is_unwalked = c->endpoint_leg.is_unwalked = true;
+		return;
+	}
 	if (!c->promotion->is_over)
 		keep_last(c->promotion, flows);
 	spliced_count(c, flows);
+	for (size_t i = 0; i < 2; i++)
+		promotion_leg_of(c, i)->is_unwalked |= !flow_is_counted(&flows[i]);
 }
 
 void spliced_add_traffic(const struct connection *c, struct connection_traffic *traffic)
@@ -111,8 +117,7 @@ void spliced_add_traffic(const struct connection *c, struct connection_traffic *
 	traffic->bytes_out += out.bytes;
 	traffic->frames_in += in.frames;
 	traffic->frames_out += out.frames;
-	traffic->frames_exact = flow_is_counted(&flows[0]) && flow_is_counted(&flows[1]) &&
-				!c->client.is_unwalked && !c->endpoint_leg.is_unwalked;
+	traffic->frames_exact &= flow_is_counted(&flows[0]) && flow_is_counted(&flows[1]);
 	traffic->idle_ms = flow_pair_idle_ms(flows, clock_monotonic_ns());
 }
 

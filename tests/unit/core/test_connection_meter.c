@@ -16,7 +16,8 @@ static struct connection_rates read_at(struct connection_meter *meter, uint64_t 
 	struct connection_traffic traffic = {.bytes_in = 100 * n,
 					     .bytes_out = 10 * n,
 					     .frames_in = 2 * n,
-					     .frames_out = n};
+					     .frames_out = n,
+					     .frames_exact = true};
 	struct connection_rates rates;
 
 	connection_meter_read(meter, &traffic, BEGIN_NS + ms * NS_PER_MS, &rates);
@@ -25,7 +26,7 @@ static struct connection_rates read_at(struct connection_meter *meter, uint64_t 
 
 static void expect(struct connection_rates rates, double n)
 {
-	assert_true(rates.is_known);
+	assert_true(rates.is_known && rates.has_frames);
 	assert_true(rates.bytes_in == 100 * n);
 	assert_true(rates.bytes_out == 10 * n);
 	assert_true(rates.frames_in == 2 * n);
@@ -75,6 +76,18 @@ static void read__is_never_below_zero(void **state)
 	expect(read_at(&meter, 3000, 6), 1);
 }
 
+static void read__does_not_take_frames_that_nobody_sees_for_none(void **state)
+{
+	struct connection_traffic traffic = {.bytes_in = 500, .frames_exact = false};
+	struct connection_meter meter;
+	struct connection_rates rates;
+
+	connection_meter_start(&meter, BEGIN_NS);
+	connection_meter_read(&meter, &traffic, BEGIN_NS + NS_PER_S, &rates);
+	assert_true(rates.is_known && rates.bytes_in == 500);
+	assert_false(rates.has_frames);
+}
+
 static void order__names_read_back(void **state)
 {
 	struct connection_order order;
@@ -103,6 +116,7 @@ int main(void)
 	    cmocka_unit_test(read__says_the_same_when_asked_too_soon),
 	    cmocka_unit_test(read__begins_anew_after_a_long_time),
 	    cmocka_unit_test(read__is_never_below_zero),
+	    cmocka_unit_test(read__does_not_take_frames_that_nobody_sees_for_none),
 	    cmocka_unit_test(order__names_read_back),
 	};
 

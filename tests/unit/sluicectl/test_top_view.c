@@ -181,7 +181,7 @@ static void write__all_of_it(void **state)
 	    "2 routes of 4 connections, by rate\n"
 	    "ROUTE  CONNECTIONS  relay  splice  MSG IN/S  MSG OUT/S  IN/S  OUT/S    IN  OUT  FRAMES IN  "
 	    "FRAMES OUT\n"
-	    "game             3      -       3        30         15  2.0k   1.0k  4.0k    1        12+  "
+	    "game             3      -       3       30+        15+  2.0k   1.0k  4.0k    1        12+  "
 	    "       13+\n"
 	    "-                1      1       -         -          -     -      -     0    0          0  "
 	    "         0\n");

@@ -93,7 +93,7 @@ static void describe(const struct leftovers *left, const struct left_conn *conn,
 		    .bytes_out = conn->conn.traffic[SL_TO_CLIENT].bytes + out->payload_bytes,
 		    .frames_in = conn->conn.traffic[SL_TO_ENDPOINT].frames + in->frames,
 		    .frames_out = conn->conn.traffic[SL_TO_CLIENT].frames + out->frames,
-		    .frames_exact = conn->conn.promotions <= 1 && in->is_counted && out->is_counted,
+		    .frames_exact = in->is_counted && out->is_counted,
 		},
 	};
 	copy_name(ret_info->listener, left_conn_name(left, conn, SL_NAME_LISTENER));

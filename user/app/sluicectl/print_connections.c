@@ -33,11 +33,19 @@ static const struct column columns[] = {
     {"adopted", "ADOPTED", COLUMN_TEXT, 10},
 };
 
-static void mark_inexact(json_t *row, const char *key)
-{
-	json_int_t n = json_integer_value(json_object_get(row, key));
+static const char *const frame_keys[] = {"frames_in", "frames_out", "frames_in_per_s",
+					 "frames_out_per_s"};
 
-	json_object_set_new(row, key, json_sprintf("%lld+", (long long)n));
+static void mark_inexact(json_t *row)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(frame_keys); i++) {
+		const json_t *n = json_object_get(row, frame_keys[i]);
+
+		if (json_is_integer(n))
+			json_object_set_new(row, frame_keys[i],
+					    json_sprintf("%lld+",
+							 (long long)json_integer_value(n)));
+	}
 }
 
 json_t *connections_for_people(const json_t *rows)
@@ -50,10 +58,8 @@ json_t *connections_for_people(const json_t *rows)
 	{
 		json_t *copy = json_copy((json_t *)row);
 
-		if (json_is_false(json_object_get(row, "frames_exact"))) {
-			mark_inexact(copy, "frames_in");
-			mark_inexact(copy, "frames_out");
-		}
+		if (json_is_false(json_object_get(row, "frames_exact")))
+			mark_inexact(copy);
 		json_array_append_new(result, copy);
 	}
 	return result;

@@ -186,7 +186,9 @@ static void write_paths(FILE *out, const json_t *data, int width)
 
 static void write_traffic(FILE *out, const json_t *data, int width)
 {
-	const json_t *total = json_object_get(data, "total");
+	json_t *totals = json_pack("[O?]", json_object_get(data, "total"));
+	json_t *marked = connections_for_people(totals);
+	const json_t *total = json_array_get(marked, 0);
 	struct line line = {.len = 0};
 
 	put(&line, LABEL_PLACES "in ", "traffic");
@@ -199,6 +201,8 @@ static void write_traffic(FILE *out, const json_t *data, int width)
 	put_value(&line, total, "frames_out_per_s", COLUMN_NUMBER);
 	put(&line, " messages/s");
 	write_line(out, line.text, width);
+	json_decref(marked);
+	json_decref(totals);
 }
 
 static void put_lag(struct line *line, uint64_t us)

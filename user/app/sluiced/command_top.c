@@ -16,17 +16,18 @@
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-static json_t *rate_json(const struct connection_rates *rates, double rate)
+static json_t *rate_json(bool is_known, double rate)
 {
-	return rates->is_known ? json_u64((uint64_t)(rate + 0.5)) : json_null();
+	return is_known ? json_u64((uint64_t)(rate + 0.5)) : json_null();
 }
 
 static void add_rates(json_t *row, const struct connection_rates *rates)
 {
-	json_object_set_new(row, "bytes_in_per_s", rate_json(rates, rates->bytes_in));
-	json_object_set_new(row, "bytes_out_per_s", rate_json(rates, rates->bytes_out));
-	json_object_set_new(row, "frames_in_per_s", rate_json(rates, rates->frames_in));
-	json_object_set_new(row, "frames_out_per_s", rate_json(rates, rates->frames_out));
+	json_object_set_new(row, "bytes_in_per_s", rate_json(rates->is_known, rates->bytes_in));
+	json_object_set_new(row, "bytes_out_per_s", rate_json(rates->is_known, rates->bytes_out));
+	json_object_set_new(row, "frames_in_per_s", rate_json(rates->has_frames, rates->frames_in));
+	json_object_set_new(row, "frames_out_per_s",
+			    rate_json(rates->has_frames, rates->frames_out));
 }
 
 static json_t *paths_json(const uint64_t counts[SLUICE_PATH_COUNT])

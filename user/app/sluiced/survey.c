@@ -118,6 +118,7 @@ static void add_up(struct survey_group *group, const struct connection *c,
 	group->traffic.frames_out += traffic->frames_out;
 	group->traffic.frames_exact &= traffic->frames_exact;
 	group->rates.is_known |= rates->is_known;
+	group->rates.has_frames |= rates->has_frames;
 	group->rates.bytes_in += rates->bytes_in;
 	group->rates.bytes_out += rates->bytes_out;
 	group->rates.frames_in += rates->frames_in;
