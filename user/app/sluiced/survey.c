@@ -13,7 +13,7 @@
 
 /* In one item of work: two lookups in the kernel's maps for a look, and some more and six system
  * calls for a description. */
-#define LOOK_SLICE     64
+#define LOOK_SLICE     32
 #define DESCRIBE_SLICE 16
 
 /* Goes from worker to worker, twice if it is about connections; while on one, it belongs to that
