@@ -135,10 +135,13 @@ int wire_tear_down(void **state)
 
 struct wire *wire_need(void **state)
 {
-	if (!*state)
+	struct wire *wire = *state;
+
+	if (wire)
+		tell_neighbours(wire);
+	else
 		skip();
-	tell_neighbours(*state);
-	return *state;
+	return wire;
 }
 
 /* ---- packets --------------------------------------------------------------------------------- */
@@ -151,9 +154,8 @@ int wire_packet_socket(uint32_t ifindex, bool with_header)
 					    .sll_ifindex = (int)ifindex};
 	const int on = with_header;
 
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
-	assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	assert_true(fd >= 0 && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) == 0 &&
+		    bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
 	return fd;
 }
 
@@ -165,7 +167,7 @@ static size_t receive(int fd, uint8_t *buffer, size_t size, size_t header, wante
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
 	for (;;) {
-		struct sockaddr_ll from;
+		struct sockaddr_ll from = {0};
 		socklen_t from_size = sizeof(from);
 		ssize_t n;
 

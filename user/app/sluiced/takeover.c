@@ -52,6 +52,7 @@ static void hand_out(struct takeover *t)
 {
 	struct gateway *g = t->gateway;
 
+	assert(t->promoters);
 	while (t->n_given < g->shared.n_workers) {
 		if (worker_call(g->workers[t->n_given], take_promoter, t->promoters[t->n_given]) <
 		    0) {
