@@ -111,7 +111,7 @@ static void print_usage(FILE *out)
 	      "  (" DEFAULT_GROUP
 	      "); --operator-group GROUP, of who may read the maps (" DEFAULT_OPERATOR_GROUP ")\n"
 	      "Of `attach`: --hook auto|tcx|clsact|xdp|xdp-generic\n"
-	      "Of `detach`: --hook xdp, and leave the packets to tc\n"
+	      "Of `detach`: --hook xdp, it alone: tc goes on\n"
 	      "Of `attach` and `detach`: --all, every interface that is up; every hook\n"
 	      "Of `detach`, `unload` and `replace`: --demote, have the daemon take back what is\n"
 	      "  spliced; --timeout TIME, for that (30s); --control PATH, the daemon's socket\n"

@@ -8,16 +8,23 @@
 #include <linux/if_link.h>
 #include <stdio.h>
 
+#define RECORD_PREFIX    "xdp_"
 #define XDP_ACT_NDO_XMIT 4u /* enum netdev_xdp_act, younger than Debian 12's headers */
 
 /* ---- records ------------------------------------------------------------------------------- */
+
+static const char *record_name(const struct xdp_hook *hook, char ret[PIN_PATH_MAX / 2])
+{
+	snprintf(ret, PIN_PATH_MAX / 2, RECORD_PREFIX "%" PRIu64 "_%" PRIu32, hook->netns,
+		 hook->ifindex);
+	return ret;
+}
 
 static const char *record_path(const char *dir, const struct xdp_hook *hook, char ret[PIN_PATH_MAX])
 {
 	char name[PIN_PATH_MAX / 2];
 
-	snprintf(name, sizeof(name), "xdp_%" PRIu64 "_%" PRIu32, hook->netns, hook->ifindex);
-	return pin_path(dir, PIN_HOOKS_DIR, name, ret);
+	return pin_path(dir, PIN_HOOKS_DIR, record_name(hook, name), ret);
 }
 
 static int open_link(const char *dir, const struct xdp_hook *hook)
@@ -52,13 +59,16 @@ static void cleanup_closedir(DIR **dir)
 		closedir(*dir);
 }
 
+/* Strict by comparing, as hook_name_parse(). */
 static bool parse_name(const char *name, struct xdp_hook *ret)
 {
-	int end = 0;
+	char again[PIN_PATH_MAX / 2], *end;
 
-	return sscanf(name, "xdp_%" SCNu64 "_%" SCNu32 "%n", &ret->netns, &ret->ifindex, &end) ==
-		   2 &&
-	       name[end] == '\0';
+	if (strncmp(name, RECORD_PREFIX, strlen(RECORD_PREFIX)) != 0)
+		return false;
+	ret->netns = strtoull(name + strlen(RECORD_PREFIX), &end, 10);
+	ret->ifindex = *end == '_' ? (uint32_t)strtoul(end + 1, NULL, 10) : 0;
+	return strcmp(record_name(ret, again), name) == 0;
 }
 
 int xdp_hooks_read(const char *dir, struct xdp_hook **ret, size_t *ret_n)

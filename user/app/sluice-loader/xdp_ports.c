@@ -51,19 +51,19 @@ static void add_vlan(struct ports *ports, const struct xdp_hook *lower, uint32_t
 		     const struct link *link, uint32_t out)
 {
 	const __be16 protocol = htons(link->vlan_proto), id = htons(link->vlan_id);
+	const struct sl_xdp_port_key from = {.ifindex = lower->ifindex,
+					     .vlan_protocol = protocol,
+					     .vlan_id = id};
+	const struct sl_xdp_port_key by = {.ifindex = ifindex};
 	struct sl_xdp_port in = {.ifindex = ifindex};
+	const struct sl_xdp_port away = {.ifindex = ifindex,
+					 .out = out,
+					 .vlan_protocol = protocol,
+					 .vlan_id = id};
 
 	memcpy(in.mac, link->mac, sizeof(in.mac));
-	add(ports,
-	    (struct sl_xdp_port_key){.ifindex = lower->ifindex,
-				     .vlan_protocol = protocol,
-				     .vlan_id = id},
-	    in);
-	add(ports, (struct sl_xdp_port_key){.ifindex = ifindex},
-	    (struct sl_xdp_port){.ifindex = ifindex,
-				 .out = out,
-				 .vlan_protocol = protocol,
-				 .vlan_id = id});
+	add(ports, from, in);
+	add(ports, by, away);
 }
 
 /* What XDP leaves goes to the hook of tc: nothing without that, and of VLANs neither. */
