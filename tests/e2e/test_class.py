@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from lib import env, foreign_socket, ws_raw
+from lib.capture import OUTGOING, Capture
 from lib.daemon import proxy_config
 from lib.endpoint import RawEndpoint, tunnel
 
@@ -260,48 +261,6 @@ def marks_with_dscp(dscp):
         return dict(dscp=dscp, priority=sock.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY))
 
 
-def tos_of(packet):
-    """Of an IP packet: (TOS or traffic class, TCP ports, bytes of payload)."""
-    if packet[0] >> 4 == 4:
-        tos, offset = packet[1], 4 * (packet[0] & 15)
-        length = struct.unpack_from("!H", packet, 2)[0]
-    else:
-        tos, offset = (packet[0] & 15) << 4 | packet[1] >> 4, 40
-        length = 40 + struct.unpack_from("!H", packet, 4)[0]
-    ports = struct.unpack_from("!HH", packet, offset)
-    return tos, ports, length - offset - 4 * (packet[offset + 12] >> 4)
-
-
-def is_tcp(packet):
-    return packet[9 if packet[0] >> 4 == 4 else 6] == socket.IPPROTO_TCP
-
-
-class Capture:
-    """What leaves by lo, from now on: each packet of TCP once."""
-
-    def __init__(self):
-        try:
-            self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-        except PermissionError:
-            pytest.skip("no CAP_NET_RAW: packets cannot be looked at")
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
-        self.sock.bind(("lo", 3))
-        self.sock.settimeout(0)
-
-    def packets(self):
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                packet, where = self.sock.recvfrom(1 << 16)
-                if where[2] == 4 and is_tcp(packet):  # PACKET_OUTGOING
-                    yield tos_of(packet)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sock.close()
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_code_point_on_the_wire(sluiced, host):
     """On both legs, by both kinds of address; ECN's bits stay TCP's."""
@@ -313,7 +272,7 @@ def test_code_point_on_the_wire(sluiced, host):
         )
         client, server = tunnel(daemon, endpoint)
         wait_open(daemon, 1)
-        with client, server, Capture() as capture:
+        with client, server, Capture("lo", OUTGOING) as capture:
             client.send(ws_raw.frame(ws_raw.TEXT, b"there", mask=b"abcd"))
             server.expect_frame(ws_raw.TEXT, b"there")
             server.send(ws_raw.server_frame(ws_raw.TEXT, b"back"))

@@ -128,8 +128,6 @@ def test_kill_of_the_daemon_costs_no_byte(splice_network):
     [
         ({"route": "splice = off"}, ("relay", "policy")),
         ({"kernel": "splice = off"}, ("relay", "policy")),
-        ({"route": "max_frame = 1mb"}, ("relay", "limit")),
-        ({"route": "max_message = 16mb"}, ("relay", "limit")),
         ({"hooks": None}, ("relay", "not_loaded")),
         ({"hooks": ("gc",)}, ("relay", "no_hook")),
         ({"hooks": ("gb",)}, ("relay", "no_hook")),

@@ -48,11 +48,11 @@ def test_metrics_of_spliced_connections(splice_network, version):
 
 
 def test_metrics_of_those_that_stay_and_why(splice_network):
-    network = splice_network(route="max_frame = 1mb")
+    network = splice_network(route="splice = off")
     client = network.client("-c", 3, "-m", "idle", "-d", "60")
-    env.until(lambda: network.paths() == [("relay", "limit")] * 3, "three connections")
+    env.until(lambda: network.paths() == [("relay", "policy")] * 3, "three connections")
     m = network.metrics()
-    assert m("sluice_promotions_total", result="refused", reason="limit") == 3
+    assert m("sluice_promotions_total", result="refused", reason="policy") == 3
     assert m("sluice_promotions_total") == 3
     assert m("sluice_promotion_seconds_count") == 0
     client.stop(signal.SIGINT)

@@ -135,9 +135,8 @@ static const struct config_key route_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_route, splice),
 	.help =
-	    "With off, connections stay on the relay, whatever kernel.splice says: for routes "
-	    "whose frames are to be checked and counted to the end, and whose connections are to "
-	    "be closed by Close frames. A change counts for new connections.",
+	    "With off, connections stay on the relay, whatever kernel.splice says. A change counts "
+	    "for new connections.",
     },
     {
 	.name = "splice_frames",
@@ -207,8 +206,8 @@ static const struct config_key route_keys[] = {
 	.help =
 	    "Payload of one frame. A longer one closes the connection with 1009. With auto there "
 	    "is no limit with proxy, which passes frames on without keeping them, and 16mb where "
-	    "they are assembled (echo). A limit keeps the route's connections on the relay, as "
-	    "only that looks into them.",
+	    "they are assembled (echo). Of spliced connections the kernel holds what is longer "
+	    "back, and the relay closes them; see splice_frames.",
     },
     {
 	.name = "max_message",

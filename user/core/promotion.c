@@ -33,12 +33,6 @@ void promotion_spend(struct promotion *p, uint64_t begin_ns)
 
 /* ---- before the connect -------------------------------------------------------------------- */
 
-/* A limit that has to be enforced by the byte needs the relay. */
-static bool has_userspace_limit(const struct config_route *route)
-{
-	return route->max_frame_bytes || route->max_message_bytes;
-}
-
 static enum sluice_reason check_policy(const struct connection *c)
 {
 	enum sluice_reason reason;
@@ -48,9 +42,8 @@ static enum sluice_reason check_policy(const struct connection *c)
 	reason = splice_refuses(c->worker->shared->splice);
 	if (reason != SLUICE_REASON_NONE)
 		return reason;
-	if (!c->worker->promoter) /* it has not come yet */
-		return SLUICE_REASON_NOT_LOADED;
-	return has_userspace_limit(c->route) ? SLUICE_REASON_LIMIT : SLUICE_REASON_NONE;
+	/* It may not have come yet. */
+	return c->worker->promoter ? SLUICE_REASON_NONE : SLUICE_REASON_NOT_LOADED;
 }
 
 static void timer_cb(struct timer *timer);

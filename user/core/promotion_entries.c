@@ -81,9 +81,6 @@ static enum sluice_reason take_policy(struct promotion *p)
 
 	if (p->has_policy)
 		return SLUICE_REASON_NONE;
-	/* The programs do not enforce rates yet. */
-	if (p->c->class->rate_bytes || p->c->class->rate_frames)
-		return SLUICE_REASON_LIMIT;
 	error = policies_take(p->promoter->splice->policies, p->c->class, p->c->route, &p->policy);
 	p->has_policy = error == 0;
 	if (error == -ENOBUFS)

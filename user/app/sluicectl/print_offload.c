@@ -12,8 +12,7 @@ static const struct {
 } advices[] = {
     {"busy", "bytes were on their way at every try; it is tried again, up to 4 s apart"},
     {"policy", "splice = off, for the route or in kernel { }"},
-    {"limit", "the route has max_frame or max_message: the relay holds it; or "
-	      "the map policies is full: fewer combinations of class, limits and splice_frames"},
+    {"limit", "the map policies is full: fewer combinations of class, limits and splice_frames"},
     {"no_hook", "an interface without the hook: sluice-loader attach IFACE (ip route get ADDRESS)"},
     {"asymmetric", "packets of a leg do not come in by a hooked interface: sluice-loader attach"},
     {"no_forwarding", "no route to the client or the endpoint"},

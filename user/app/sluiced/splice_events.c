@@ -83,11 +83,18 @@ static void look_for_lost(struct splice_events *events)
 		(void)worker_call(events->gateway->workers[i], sweep, NULL);
 }
 
+/* The walker lets nothing more pass. */
+static bool is_refusal(const struct sl_event *event)
+{
+	return event->type == SL_EVENT_WALK &&
+	       event->detail % (1u << SL_WALK_FAULT_SHIFT) == SL_WALK_EVENT_WRONG;
+}
+
 static void on_event(const struct sl_event *event, void *arg)
 {
 	struct splice_events *events = arg;
 
-	if (event->type == SL_EVENT_CLOSED || event->type == SL_EVENT_DEAF)
+	if (event->type == SL_EVENT_CLOSED || event->type == SL_EVENT_DEAF || is_refusal(event))
 		events->news[events->n++] =
 		    (struct news){event->conn_id, event->type == SL_EVENT_DEAF};
 }
