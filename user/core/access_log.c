@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/text_writer.h"
 #include "core/connection.h"
-#include "core/connection_info.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -198,7 +197,7 @@ static void put_connection(struct text_writer *w, const struct connection *c)
 	put_number(w, "frames_in", c->frames_in);
 	put_number(w, "frames_out", c->frames_out);
 	put_key(w, "frames_exact");
-	text_put_str(w, connection_has_exact_frames(c) ? "true" : "false");
+	text_put_str(w, c->has_missed_frames ? "false" : "true");
 	put_number_or_null(w, "rtt_us", leg_rtt_us(&c->client));
 }
 

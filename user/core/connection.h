@@ -93,6 +93,7 @@ struct connection {
 		struct sockaddr_in6 in6;
 	} source;
 	uint64_t frames_in, frames_out; /* of all kinds; kept by the stage while open */
+	bool has_missed_frames;         /* there were more: the kernel has not seen them all */
 	uint16_t promotions;
 	uint16_t http_status;  /* answered; 0 = none */
 	uint16_t close_code;   /* of the first Close frame, whoever sent it; 0 = none */

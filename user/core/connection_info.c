@@ -9,11 +9,6 @@
 
 #include <stdio.h>
 
-bool connection_has_exact_frames(const struct connection *c)
-{
-	return !c->client.is_unwalked && !c->endpoint_leg.is_unwalked;
-}
-
 void connection_read_traffic(const struct connection *c, struct connection_traffic *ret_traffic)
 {
 	double idle_s = ev_now(c->worker->loop) - c->active_at;
@@ -24,7 +19,7 @@ void connection_read_traffic(const struct connection *c, struct connection_traff
 	    .frames_in = c->frames_in,
 	    .frames_out = c->frames_out,
 	    .idle_ms = idle_s > 0 ? (uint64_t)(idle_s * 1000) : 0,
-	    .frames_exact = connection_has_exact_frames(c),
+	    .frames_exact = !c->has_missed_frames,
 	};
 	spliced_add_traffic(c, ret_traffic);
 }

@@ -17,8 +17,6 @@ struct connection_traffic {
 	bool frames_exact; /* every frame was seen; else these are at least so many */
 };
 
-/** connection_has_exact_frames() - of one that is not spliced, or was, and is accounted for */
-bool connection_has_exact_frames(const struct connection *c);
 /** connection_read_traffic() - costs two lookups in the kernel's maps for a spliced one */
 void connection_read_traffic(const struct connection *c, struct connection_traffic *ret_traffic);
 /** connection_idle_ms() - likewise, that alone */

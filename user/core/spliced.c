@@ -82,6 +82,7 @@ void spliced_count(struct connection *c, const struct sl_flow flows[2])
 				      [i == SL_TO_ENDPOINT ? STATS_IN : STATS_OUT],
 			 news.bytes);
 		*(i == SL_TO_ENDPOINT ? &c->frames_in : &c->frames_out) += news.frames;
+		c->has_missed_frames |= !flow_is_counted(&flows[i]);
 		leg->counted.bytes += news.bytes;
 		leg->counted.frames += news.frames;
 	}
@@ -94,14 +95,12 @@ void spliced_settle(struct connection *c)
 	if (!spliced_is(c))
 		return;
 	if (!read_last(c->promotion, flows)) {
-		c->client.is_unwalked = c->endpoint_leg.is_unwalked = true;
+		c->has_missed_frames = true;
 		return;
 	}
 	if (!c->promotion->is_over)
 		keep_last(c->promotion, flows);
 	spliced_count(c, flows);
-	for (size_t i = 0; i < 2; i++)
-		promotion_leg_of(c, i)->is_unwalked |= !flow_is_counted(&flows[i]);
 }
 
 void spliced_add_traffic(const struct connection *c, struct connection_traffic *traffic)
