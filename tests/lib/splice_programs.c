@@ -106,6 +106,7 @@ int splice_programs_load(struct splice_programs *ret)
 	ret->flows4_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_FLOWS4);
 	ret->flows6_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_FLOWS6);
 	ret->stats_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_STATS);
+	ret->policies_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_POLICIES);
 	ret->ways_fd = bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_WAYS);
 	ret->ports_fd = bpf_object__find_map_fd_by_name(ret->xdp, SL_MAP_PORTS);
 	ret->events = ring_buffer__new(bpf_object__find_map_fd_by_name(ret->tc, SL_MAP_EVENTS),

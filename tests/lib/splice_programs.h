@@ -15,7 +15,7 @@ struct ring_buffer;
 struct splice_programs {
 	struct bpf_object *tc, *xdp, *ctl;
 	int hook_fd, xdp_fd, capture_fd, activate_fd, hold_fd;
-	int flows4_fd, flows6_fd, stats_fd, ways_fd, ports_fd;
+	int flows4_fd, flows6_fd, stats_fd, ways_fd, ports_fd, policies_fd;
 	bool has_xdp_first;  /* frames meet sl_splice_xdp before sl_splice, as at one interface */
 	uint64_t n_finished; /* of them, those that XDP did not pass on */
 	struct ring_buffer *events;
