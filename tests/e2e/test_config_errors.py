@@ -43,6 +43,12 @@ BROKEN = {
     "duration-with-odd-unit": ("drain {\n  drain_time = 5y\n}\n", 2, ["drain_time", "5y"]),
     "size-with-odd-unit": ("limits {\n  max_head_bytes = 5tb\n}\n", 2, ["max_head_bytes", "5tb"]),
     "size-of-zero": ("limits {\n  max_head_bytes = 0\n}\n", 2, ["max_head_bytes"]),
+    "ports-not-a-range": ("kernel {\n  source_ports = 20000\n}\n", 2, ["source_ports", "20000"]),
+    "ports-in-disorder": (
+        'kernel {\n  source_ports = "30000-20000"\n}\n',
+        2,
+        ["source_ports", "FIRST-LAST, ports from 1024 to 65535"],
+    ),
     "boolean-neither": (
         'route r {\n  match { path = "/" }\n  echo = perhaps\n}\n',
         3,
