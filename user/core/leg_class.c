@@ -81,15 +81,21 @@ static struct leg_limit *limit_new(struct leg *leg)
 	return limit;
 }
 
-/* A bucket whose numbers stay keeps what it holds: a reload gives nothing away. */
-static void set_bucket(struct token_bucket *bucket, uint64_t per_s, uint64_t burst)
+/* A bucket whose numbers stay keeps what it holds: a reload gives nothing away. Return: whether it
+ * is another one */
+static bool set_bucket(struct token_bucket *bucket, uint64_t per_s, uint64_t burst)
 {
-	if (bucket->per_s != per_s || bucket->burst != burst)
+	bool is_other = bucket->per_s != per_s || bucket->burst != burst;
+
+	if (is_other)
 		token_bucket_init(bucket, per_s, burst);
+	return is_other;
 }
 
 static int set_limit(struct leg *leg, const struct config_class *class, struct class_stats *stats)
 {
+	bool is_other;
+
 	if (!class->rate_bytes && !class->rate_frames) {
 		leg_class_lift(leg);
 		return 0;
@@ -99,8 +105,12 @@ static int set_limit(struct leg *leg, const struct config_class *class, struct c
 	if (!leg->limit)
 		return -ENOMEM;
 	leg->limit->stats = stats;
-	set_bucket(&leg->limit->bytes, class->rate_bytes, class->burst_bytes);
-	set_bucket(&leg->limit->frames, class->rate_frames, class->burst_frames);
+	is_other = set_bucket(&leg->limit->bytes, class->rate_bytes, class->burst_bytes);
+	is_other |= set_bucket(&leg->limit->frames, class->rate_frames, class->burst_frames);
+	if (is_other && leg->is_paused) { /* for a debt that is gone */
+		timer_disarm(&leg->limit->timer);
+		leg_resume(leg);
+	}
 	return 0;
 }
 
