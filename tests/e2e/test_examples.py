@@ -86,8 +86,16 @@ def serve(sluiced, directory):
 
 def test_every_example_is_served_here():
     """A new file wants a test of its own."""
-    served = {"chat", "echo", "endpoints", "gray-release", "health-checks", "proxy"}
+    served = {"chat", "classes", "echo", "endpoints", "gray-release", "health-checks", "proxy"}
     assert {path.stem for path in PATHS} == served
+
+
+def test_classes_go_by_the_path(serve):
+    classes = serve("classes")
+    for path in "/files/a", "/play", "/files":
+        assert classes.goes_to(path) == "game/a"
+    accepted = {row["class"]: row["accepted"] for row in classes.daemon.ctl("show.classes")}
+    assert accepted == {"default": 0, "bulk": 1, "realtime": 2}
 
 
 def test_chat_keeps_a_room_together(serve):
