@@ -108,7 +108,7 @@ static struct sl_hooked attach_clsact(uint32_t ifindex)
 	return (struct sl_hooked){.kind = SL_HOOK_CLSACT, .id = HANDLE, .priority = PRIORITY};
 }
 
-static void check__finds_its_link_among_others(void **state)
+static void check__link_among_others(void **state)
 {
 	uint32_t ifindex = make_interface();
 	struct sl_hooked first, second;
@@ -143,7 +143,7 @@ static void check__link_of_an_interface_that_is_gone(void **state)
 	close(fd);
 }
 
-static void check__finds_its_filter_among_others(void **state)
+static void check__filter_among_others(void **state)
 {
 	static const char *const removals[] = {
 	    "tc filter del dev sl-a ingress pref 5100 handle 0x51 bpf",
@@ -196,14 +196,20 @@ static int check_as_nobody(uint32_t ifindex, const struct sl_hooked *hooked, boo
 	return (int8_t)WEXITSTATUS(status);
 }
 
-static void check__rights_that_it_needs(void **state)
+static void check__filter_without_any_right(void **state)
 {
 	uint32_t ifindex = make_interface();
-	struct sl_hooked filter = attach_clsact(ifindex), link;
-	int fd;
+	struct sl_hooked filter = attach_clsact(ifindex);
 
 	assert_int_equal(check_as_nobody(ifindex, &filter, false), 1);
-	fd = attach_tcx(ifindex, program_fd, &link);
+}
+
+static void check__link_with_the_right_that_it_needs(void **state)
+{
+	uint32_t ifindex = make_interface();
+	struct sl_hooked link;
+	int fd = attach_tcx(ifindex, program_fd, &link);
+
 	assert_int_equal(check_as_nobody(ifindex, &link, true), 1);
 	/* It cannot be told; that is not the same as gone. */
 	assert_int_equal(check_as_nobody(ifindex, &link, false), -EPERM);
@@ -249,11 +255,9 @@ static void news__tell_of_what_goes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(check__finds_its_link_among_others),
-	    TEST(check__link_of_an_interface_that_is_gone),
-	    TEST(check__finds_its_filter_among_others),
-	    TEST(check__what_it_does_not_know),
-	    TEST(check__rights_that_it_needs),
+	    TEST(check__link_among_others),        TEST(check__link_of_an_interface_that_is_gone),
+	    TEST(check__filter_among_others),      TEST(check__what_it_does_not_know),
+	    TEST(check__filter_without_any_right), TEST(check__link_with_the_right_that_it_needs),
 	    TEST(news__tell_of_what_goes),
 	};
 
