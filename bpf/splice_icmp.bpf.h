@@ -129,8 +129,8 @@ static __always_inline int may_answer(void)
 /*
  * To the sender, from the address that it talks to, and out by where its packet has come in. IPv4
  * without DF is answered as well, and not fragmented as RFC 1812 s4.2.2.7 wants it: hardly any TCP
- * asks for that, and what the hook has cut could not come back through it. The summing up is called
- * from here, so that its stack does not come on top of another's.
+ * asks for that, and who does not heed goes back to the relay (SL_EVENT_DEAF). The summing up is
+ * called from here, so that its stack does not come on top of another's.
  */
 static __always_inline int answer_too_big(struct __sk_buff *skb, int is_ipv6, __u32 mtu)
 {

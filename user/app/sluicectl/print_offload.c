@@ -18,7 +18,7 @@ static const struct {
     {"no_forwarding", "no route to the client or the endpoint"},
     {"options",
      "the legs differ in TCP timestamps or in IP version: sysctl net.ipv4.tcp_timestamps"},
-    {"mtu", "a leg's way carries less than 1280 bytes"},
+    {"mtu", "a leg carries less than 1280 bytes, or a peer does not heed ICMP: too big"},
     {"map_full", "flows or conns is full: unload, then sluice-loader load --flows N"},
     {"ports", "no source port free: more source addresses for the cluster, or more endpoints"},
     {"kernel", "the kernel refused: sluice-loader check; CAP_NET_ADMIN of the daemon"},
