@@ -278,7 +278,7 @@ static int change_over(struct promotion *p, const uint32_t ends[2], struct sl_fl
 
 	if (!promotion_entries_read(p, ret_flows))
 		return -ENOENT;
-	error = demotion_sockets_open(p, ret_flows, ends, fds);
+	error = demotion_sockets_open(p, ret_flows, ends, p->demotion->error != 0, fds);
 	if (error < 0)
 		return error;
 	error = control(p, SL_HOLD_TO_LEARN, 0, &args);

@@ -29,7 +29,7 @@ static void add_scope(struct address *address, uint32_t oif)
 }
 
 static int open_leg(const struct promotion *p, size_t direction, const struct sl_flow flows[2],
-		    const uint32_t ends[2], int *ret_fd)
+		    const uint32_t ends[2], bool is_last_word, int *ret_fd)
 {
 	const struct sl_flow *flow = &flows[direction], *other = &flows[!direction];
 	const struct promotion_leg *leg = &p->legs[direction];
@@ -39,7 +39,7 @@ static int open_leg(const struct promotion *p, size_t direction, const struct sl
 	    .ts_clock = clock_of(other, clock_monotonic_ns()),
 	    .send_window = (uint32_t)flow->window << (flow->wscale & 15),
 	    .mss = promotion_peer_mss(leg),
-	    .recv_mss = leg->socket.recv_mss,
+	    .recv_mss = is_last_word ? 0 : leg->socket.recv_mss, /* for who asks of it later */
 	    .send_wscale = leg->socket.send_wscale,
 	    .recv_wscale = leg->socket.recv_wscale,
 	    .options = leg->socket.options,
@@ -52,19 +52,19 @@ static int open_leg(const struct promotion *p, size_t direction, const struct sl
 	add_scope(&what.local, other->oif);
 	error = tcp_restore(&what, ret_fd);
 	/* As the one before had: frames must not wait for the peer's delayed ACK. */
-	if (error == 0)
+	if (error == 0 && !is_last_word)
 		(void)setsockopt(*ret_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return error;
 }
 
 int demotion_sockets_open(const struct promotion *p, const struct sl_flow flows[2],
-			  const uint32_t ends[2], int ret_fds[2])
+			  const uint32_t ends[2], bool is_last_word, int ret_fds[2])
 {
 	_cleanup_close_ int client = -1, endpoint = -1;
-	int error = open_leg(p, SL_TO_ENDPOINT, flows, ends, &client);
+	int error = open_leg(p, SL_TO_ENDPOINT, flows, ends, is_last_word, &client);
 
 	if (error == 0)
-		error = open_leg(p, SL_TO_CLIENT, flows, ends, &endpoint);
+		error = open_leg(p, SL_TO_CLIENT, flows, ends, is_last_word, &endpoint);
 	if (error < 0)
 		return error;
 	ret_fds[SL_TO_ENDPOINT] = TAKE_FD(client);

@@ -50,8 +50,6 @@ static int connect_in_repair(int fd, const struct tcp_restore *what)
 	error = set_sequence(fd, TCP_SEND_QUEUE, what->snd_nxt);
 	if (error == 0)
 		error = set_sequence(fd, TCP_RECV_QUEUE, what->rcv_nxt);
-	if (error == 0)
-		error = set_int(fd, TCP_REPAIR_QUEUE, TCP_NO_QUEUE);
 	/* What the peer was told is not told again; but who asks the socket believes it. */
 	if (error == 0 && what->recv_mss >= MAXSEG_MIN && what->recv_mss <= MAXSEG_MAX)
 		error = set_int(fd, TCP_MAXSEG, what->recv_mss);

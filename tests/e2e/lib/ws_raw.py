@@ -202,6 +202,10 @@ class Stream:
         self.buffer += piece
         return bool(piece)
 
+    def has_read(self, count):
+        """So many bytes are here that nobody has taken yet; waits for some."""
+        return len(self.buffer) >= count or (self._more() and len(self.buffer) >= count)
+
     def read_exactly(self, count):
         while len(self.buffer) < count:
             assert self._more(), f"end after {len(self.buffer)} of {count} bytes: {self.buffer!r}"
