@@ -4,7 +4,6 @@
 import json
 import os
 import signal
-import socket
 import struct
 import time
 
@@ -230,7 +229,7 @@ def test_a_drain_of_a_mixed_load(splice_network):
     """Half of them busy: all are told by a Close frame, and in time."""
     n, seconds = env.scale_full(200, 5000), 20 if env.FULL else 2
     network = splice_network(flows=2 * n + 100, more=f"limits {{ max_connections = {2 * n} }}",
-                             nofile=4 * n + 1000, far_addresses=(4, 4))
+                             far_addresses=(4, 4))
     idle = network.client("-c", n // 2, "-m", "idle", "-d", "300")
     busy = network.client("-c", n // 2, "-m", "rate", "-r", 2 * n, "-d", "300", "-s", "64-3000",
                           "--verify")

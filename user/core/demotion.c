@@ -340,6 +340,7 @@ void demotion_try(struct promotion *p)
 	struct sl_flow flows[2];
 	int fds[2], error;
 
+	assert(d);
 	p->state = PROMOTION_DEMOTING;
 	error = try_now(p, flows, fds);
 	if (error == 0)
