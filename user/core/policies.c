@@ -146,9 +146,10 @@ static int init_policy(struct policies *p, const struct config_class *class,
 	uint32_t id;
 	int error = name_cache_id(&p->names, SL_NAME_CLASS, class->name, &id);
 
-	if (error == 0)
-		policy_init(newest ? newest : class, route, id, ret_policy);
-	return error;
+	if (error < 0)
+		return error;
+	policy_init(newest ? newest : class, route, id, ret_policy);
+	return 0;
 }
 
 static int take(struct policies *p, const struct config_class *class,
