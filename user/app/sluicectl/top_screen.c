@@ -2,13 +2,28 @@
 #include "app/sluicectl/top_screen.h"
 
 #include <curses.h>
+#include <term.h>
+#include <unistd.h>
 
 #define ESCAPE_MS 25 /* within which the rest of a function key's sequence comes */
 
 static SCREEN *screen;
 
+/* A newterm() that fails leaves memory behind. */
+static bool is_known(void)
+{
+	int error;
+
+	if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
+		return false;
+	(void)del_curterm(cur_term);
+	return true;
+}
+
 int top_screen_open(void)
 {
+	if (!is_known())
+		return -ENOTTY;
 	/* initscr() would end the process. */
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)
