@@ -61,7 +61,7 @@ static int compare(const void *a, const void *b)
 /* Whatever the order and the number: the same as sorting all of them. */
 static void add__agrees_with_sorting(void **state)
 {
-	uint64_t values[200], seed = 1;
+	uint64_t values[200] = {0}, seed = 1;
 	struct largest l;
 
 	for (size_t n = 1; n < ARRAY_SIZE(values); n += 7) {
