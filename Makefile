@@ -195,7 +195,7 @@ build/fuzz/libsluice.a: $(FUZZ_LIB_OBJS)
 
 build/fuzz/%: tests/fuzz/%.c build/fuzz/libsluice.a
 	$(call say,FUZZ,$@)
-	$(Q)$(CLANG) $(CPPFLAGS) -Itests $(FUZZ_CFLAGS) -MMD -MP -MF $@.d -fsanitize=fuzzer -o $@ $< \
+	$(Q)$(CLANG) $(CPPFLAGS) -Itests -I. $(FUZZ_CFLAGS) -MMD -MP -MF $@.d -fsanitize=fuzzer -o $@ $< \
 		build/fuzz/libsluice.a $(PKG_LIBS) -pthread
 
 .PHONY: fuzz-bins
