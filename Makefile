@@ -63,7 +63,7 @@ tool_objs = $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard tools/bench/$(1)/*.c))
 # ---- tests -----------------------------------------------------------------------------------
 UNIT_SRCS := $(sort $(wildcard tests/unit/*/test_*.c))
 # Those that start threads; with SAN=thread they are all that there is.
-THREADED := base/test_log base/test_mailbox base/test_random bpf/test_splice_race core/test_config core/test_conn_id \
+THREADED := base/test_log base/test_mailbox base/test_random bpf/test_splice_race bpf/test_splice_walk_race core/test_config core/test_conn_id \
 	core/test_events core/test_worker kern/test_port_pool route/test_breaker
 ifeq ($(SAN),thread)
 UNIT_SRCS := $(THREADED:%=tests/unit/%.c)

@@ -123,7 +123,9 @@ static bool is_leg_quiet(const struct leg *leg)
 {
 	return leg_is_open(leg) && !leg_has_output(leg) && leg->held_len == 0 && !leg->saw_eof &&
 	       !leg->is_fin_due && !leg->is_write_dead && !leg->is_discarding &&
-	       leg_at_boundary(leg) && !leg->walker.is_closed && !leg->is_pong_due;
+	       leg_at_boundary(leg) && !leg->walker.is_closed && !leg->is_pong_due &&
+	       /* The kernel would not know how long that message is already. */
+	       !(leg->walker.in_message && leg->walker.limits.max_message);
 }
 
 /* What arrives meanwhile the hook has seen, and sl_activate finds it (flow.h, rule 1). */
@@ -153,7 +155,9 @@ static void fill_leg(struct promotion_leg *leg)
 /* It is between two frames, or nobody will ever know again. */
 static uint32_t walk_flags(const struct leg *leg)
 {
-	return leg->is_unwalked ? 0 : SL_W_ON;
+	if (leg->is_unwalked)
+		return 0;
+	return leg->walker.in_message ? SL_W_ON | SL_W_MESSAGE : SL_W_ON;
 }
 
 static struct attempt activate(struct promotion *p)

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The frame walker on several CPUs at once, which have segments of the same stream, and send again
+ * what was dropped, while somebody holds the connection and lets it go on (rules 5 and 6 of
+ * sluice/flow.h).
+ */
+#include "bpf/splice_control.h"
+#include "lib/splice_walker.h"
+#include "lib/ws_stream.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define N_CPUS   3
+#define N_ROUNDS 25
+#define BASE_SEQ 0xffffe000u
+
+struct race {
+	struct sl_flow flow, other;
+	struct sl_policy policy;
+	const struct ws_stream *stream;
+	uint32_t n_dropped, n_passed, n_wrong; /* passed behind a DONE */
+	uint32_t is_held;
+	uint32_t stop;
+};
+
+struct cpu {
+	struct race *race;
+	uint64_t random;
+};
+
+static uint32_t draw(uint64_t *state)
+{
+	*state = *state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(*state >> 40);
+}
+
+static void pause_a_little(uint64_t *random)
+{
+	if (draw(random) % 8 == 0)
+		sched_yield();
+}
+
+/* What sl_admit() does. */
+static int admit(struct cpu *cpu, const struct sl_segment *segment, const uint8_t *bytes)
+{
+	struct race *race = cpu->race;
+	bool is_strict = sl_walk_is_strict(&race->policy, SL_READ(race->flow.walk.flags));
+	struct sl_walking w = {0};
+	uint32_t n_steps = 0;
+	int why;
+
+	if (!sl_may_still_pass(&race->flow))
+		return SL_STAT_DROP_HOLD;
+	if (!sl_is_beyond(&race->flow, segment))
+		return 0;
+	why = sl_walk_refuse(&race->flow, segment, is_strict, 1);
+	if (why == 0)
+		why = sl_walk_begin(&race->flow, &race->policy, segment, &w);
+	if (why)
+		return why;
+	pause_a_little(&cpu->random);
+	splice_walker_steps(&w, bytes, segment->payload, &n_steps);
+	pause_a_little(&cpu->random);
+	return sl_walk_end(&race->flow, segment, &w);
+}
+
+static void *cpu_run(void *data)
+{
+	struct cpu *cpu = data;
+	struct race *race = cpu->race;
+	size_t len = race->stream->len;
+
+	while (!SL_READ(race->stop)) {
+		size_t at = SL_READ(race->flow.payload_bytes), n = 1 + draw(&cpu->random) % 90;
+		struct sl_segment segment = {0};
+
+		if (at >= len)
+			break;
+		at -= MIN(at, draw(&cpu->random) % 50);
+		n = MIN(n, len - at);
+		segment.seq = BASE_SEQ + (uint32_t)at;
+		segment.payload = (__u32)n;
+		if (admit(cpu, &segment, race->stream->bytes + at))
+			__atomic_fetch_add(&race->n_dropped, 1, __ATOMIC_RELAXED);
+		else
+			__atomic_fetch_add(&race->n_passed, 1, __ATOMIC_RELAXED);
+		pause_a_little(&cpu->random);
+	}
+	return NULL;
+}
+
+/* Rule 6: in a HOLD that is DONE the position stands, and the walker stands there, too. */
+static void hold_now_and_then(struct race *race, uint32_t *n_done, uint32_t *n_busy)
+{
+	const struct sl_pair pair = {&race->flow, &race->other};
+	uint64_t random = 99;
+
+	for (uint32_t number = 1; SL_READ(race->flow.payload_bytes) < race->stream->len; number++) {
+		struct sl_holding holding = sl_holding_new(SL_ACTIVE, number << 8, UINT64_MAX / 2);
+		struct sl_hold_args args = {0};
+		struct sl_walk walk;
+
+		/* All that has passed so far is acknowledged; perhaps more has by then. */
+		SL_WRITE(race->other.ack, sl_position_barrier(&race->flow));
+		pause_a_little(&random);
+		if (sl_hold_begin(&pair, &args, &holding) != SL_CTL_DONE) {
+			(*n_busy)++;
+			sched_yield();
+			continue;
+		}
+		(*n_done)++;
+		walk = race->flow.walk;
+		for (int i = 0; i < 20; i++) {
+			sched_yield();
+			/* A hook may move it, and puts it back. */
+			assert_int_equal(race->flow.walk.payload_left, walk.payload_left);
+			assert_int_equal(race->flow.walk.stage, walk.stage);
+			assert_int_equal(race->flow.walk.message_len, walk.message_len);
+		}
+		/* Where nobody walks, it may stay where one of several has moved it. */
+		for (int i = 0; i < 1000000 && !(SL_READ(race->flow.walk.flags) & SL_W_LOST) &&
+				sl_position_barrier(&race->flow) != args.got_end[0];
+		     i++)
+			sched_yield();
+		if (!(SL_READ(race->flow.walk.flags) & SL_W_LOST))
+			assert_int_equal(sl_position_barrier(&race->flow), args.got_end[0]);
+		assert_int_equal(sl_hold_release(&pair, SL_ACTIVE), SL_CTL_DONE);
+	}
+}
+
+static struct ws_stream *long_stream(uint64_t *random)
+{
+	static const uint8_t payload[200];
+	struct ws_stream *s = ws_stream_new(true);
+
+	for (int i = 0; i < 1500; i++)
+		ws_stream_frame(s, FIN | (1 + draw(random) % 2), payload,
+				draw(random) % sizeof(payload));
+	return s;
+}
+
+static void walk__is_exact_or_lost_on_any_number_of_cpus(void **state)
+{
+	uint32_t n_done = 0, n_busy = 0, n_exact = 0, n_lost = 0, n_dropped = 0;
+	uint64_t random = 1;
+
+	for (uint32_t round = 0; round < N_ROUNDS; round++) {
+		_cleanup_stream_ struct ws_stream *s = long_stream(&random);
+		struct race race = {
+		    .flow = {.state = SL_ACTIVE, .base_seq = BASE_SEQ, .walk.flags = SL_W_ON},
+		    .other = {.state = SL_ACTIVE, .direction = SL_TO_CLIENT},
+		    .policy.walk = round % 5 ? SL_WALK_STRICT : SL_WALK_OBSERVE,
+		    .stream = s,
+		};
+		struct ws_message_limits none = {0};
+		struct relay_walker relay;
+		struct cpu cpus[N_CPUS];
+		pthread_t threads[N_CPUS];
+
+		relay_walker_init(&relay, true, &none);
+		relay_walker_send(&relay, s->bytes, s->len);
+		for (uint32_t i = 0; i < N_CPUS; i++) {
+			cpus[i] = (struct cpu){.race = &race, .random = round * 10 + i};
+			assert_int_equal(pthread_create(&threads[i], NULL, cpu_run, &cpus[i]), 0);
+		}
+		hold_now_and_then(&race, &n_done, &n_busy);
+		for (uint32_t i = 0; i < N_CPUS; i++)
+			pthread_join(threads[i], NULL);
+		assert_true(race.flow.payload_bytes == s->len);
+		assert_false(race.flow.walk.flags & (SL_W_BUSY | SL_W_WRONG));
+		n_dropped += race.n_dropped;
+		if (race.flow.walk.flags & SL_W_LOST) {
+			assert_int_equal(race.policy.walk, SL_WALK_OBSERVE);
+			n_lost++;
+			continue;
+		}
+		n_exact++;
+		assert_int_equal(race.flow.frames[0], relay.walker.frames[WS_KIND_TEXT]);
+		assert_int_equal(race.flow.frames[1], relay.walker.frames[WS_KIND_BINARY]);
+		assert_int_equal(race.flow.walk.stage, SL_WALK_FIRST);
+	}
+	print_message("%u exact, %u lost; holds: %u done, %u busy; %u dropped\n", n_exact, n_lost,
+		      n_done, n_busy, n_dropped);
+	assert_true(n_done > 0 && n_busy > 0 && n_dropped > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(walk__is_exact_or_lost_on_any_number_of_cpus),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
