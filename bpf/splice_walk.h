@@ -361,6 +361,19 @@ SL_INLINE __u8 __attribute__((warn_unused_result)) sl_walk_unlock(struct sl_flow
 	return was.fields.flags;
 }
 
+/* Locked: flags alone change meanwhile. */
+SL_INLINE void sl_walk_read(struct sl_flow *flow, struct sl_walk *ret)
+{
+	const union sl_walk_word seen = {.word = SL_READ(*sl_walk_word_of(flow))};
+
+	ret->payload_left = flow->walk.payload_left;
+	ret->message_len = flow->walk.message_len;
+	ret->stage = seen.fields.stage;
+	ret->opcode = seen.fields.opcode;
+	ret->length_left = seen.fields.length_left;
+	ret->flags = seen.fields.flags;
+}
+
 /* In HOLD, before ACTIVE: the position is a frame boundary, unless @flags have no SL_W_ON. */
 SL_INLINE void sl_walk_start(struct sl_flow *flow, __u32 flags)
 {
@@ -502,7 +515,7 @@ SL_INLINE int sl_walk_find_new(struct sl_flow *flow, const struct sl_segment *se
 {
 	__u32 position, hole = 0;
 
-	w->walk = flow->walk;
+	sl_walk_read(flow, &w->walk);
 	w->position = SL_READ(flow->payload_bytes);
 	position = flow->base_seq + (__u32)w->position;
 	w->moved = segment->seq + segment->payload - position;

@@ -23,7 +23,9 @@ def off(option, legs):
 
 def ecn(client, endpoint):
     """It is asked for by whoever connects: the client, and the gateway; a far end may refuse."""
-    return [("c", "net.ipv4.tcp_ecn", int(client)), ("", "net.ipv4.tcp_ecn", 1),
+    # RFC 3168 s6.1.1.1 lets a SYN that is sent again ask for it no more; here, each of them does.
+    steady = [(where, "net.ipv4.tcp_ecn_fallback", 0) for where in ("c", "", "b")]
+    return [*steady, ("c", "net.ipv4.tcp_ecn", int(client)), ("", "net.ipv4.tcp_ecn", 1),
             ("b", "net.ipv4.tcp_ecn", 2 * int(endpoint))]
 
 

@@ -123,6 +123,12 @@ def row_of(measured, name, connections, size):
              for r in measured])
         row["cpu_vs_routing"] = value
         row["cpu_vs_routing_ci"] = [low, high]
+    if name == targets.SPLICED and targets.UNWALKED in measured[0]:
+        for key, column in (("gateway_cpu_s_per_1m", "cpu"), ("msgs_per_s", "throughput")):
+            value, low, high = stats.ratio_of_medians(
+                [(r[name][key], r[targets.UNWALKED][key]) for r in measured])
+            row[f"{column}_vs_unwalked"] = value
+            row[f"{column}_vs_unwalked_ci"] = [low, high]
     return row
 
 

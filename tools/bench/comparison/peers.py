@@ -61,22 +61,30 @@ listener bench {{ listen = {{"{listen}"}} }}
 cluster echo {{
 {servers}
 }}
+{routes}
 route all {{ match {{ path = "/*" }} proxy = echo }}
 """
+
+
+# A path beside the others, on which the kernel does not follow the frames.
+UNWALKED_PATH = "/unwalked"
+UNWALKED = f'route unwalked {{ match {{ path = "{UNWALKED_PATH}" }} proxy = echo ' \
+           'splice_frames = off }'
 
 
 class Peer:
     """Something to connect to. @process holds the connections, if any does."""
 
-    def __init__(self, name, address, process=None, splicing_=None):
+    def __init__(self, name, address, process=None, splicing_=None, path="/"):
         self.name = name
         self.address = address
         self.process = process
         self.splicing = splicing_
+        self.path = path
 
     @property
     def url(self):
-        return f"ws://{self.address}/"
+        return f"ws://{self.address}{self.path}"
 
     @property
     def is_gateway(self):
@@ -156,10 +164,10 @@ class Starter:
                                         servers="\n".join(servers), **more))
         return path
 
-    def add(self, name, address, process=None, splicing_=None):
+    def add(self, name, address, process=None, splicing_=None, path="/"):
         if process:
             wait_for(address, process, name)
-        self.peers.append(Peer(name, address, process, splicing_))
+        self.peers.append(Peer(name, address, process, splicing_, path))
 
     def server(self, addresses, within=()):
         return self.start("server", *within, self.build / "sluice-bench", "server", "--listen",
@@ -183,13 +191,16 @@ class Starter:
 
     def sluice(self, name, listen, servers, splicing_=None):
         """On the relay, or with @splicing_ on what that has loaded."""
-        more = splicing_.configuration() if splicing_ else {"admin": "", "kernel": "splice = off"}
+        more = {"admin": "", "kernel": "splice = off", "routes": ""}
+        if splicing_:
+            more = {**splicing_.configuration(), "routes": UNWALKED}
         conf = self.configure(f"{name}.conf", SLUICE, listen,
                               [f'  endpoint s{i} {{ address = "{s}" }}'
                                for i, s in enumerate(servers)], instance=name, **more)
         process = self.start(name, self.build / "sluiced", "-c", conf)
         self.add(name, listen, process, splicing_)
         self.versions["sluice"] = first_line(self.build / "sluiced", "--version")
+        return process
 
 
 @contextlib.contextmanager
@@ -207,7 +218,7 @@ def on_loopback(build):
 
 
 @contextlib.contextmanager
-def in_namespaces(build):
+def in_namespaces(build, with_unwalked=False):
     """Likewise, over veth. See netns.py."""
     netns.enter()
     with contextlib.ExitStack() as stack:
@@ -226,8 +237,11 @@ def in_namespaces(build):
 
         spliced = splicing.Splicing(build, starter.directory / "sluice-splice.sock")
         spliced.load(netns.HOOKED[0][1], netns.HOOKED[1][0])
-        starter.sluice("sluice-splice", f"{netns.host(netns.HOOKED[0][2], 1)}:8084",
-                       netns.endpoint_addresses(netns.HOOKED[1][2], port), spliced)
+        address = f"{netns.host(netns.HOOKED[0][2], 1)}:8084"
+        process = starter.sluice("sluice-splice", address,
+                                 netns.endpoint_addresses(netns.HOOKED[1][2], port), spliced)
+        if with_unwalked:
+            starter.add("sluice-splice-unwalked", address, process, spliced, UNWALKED_PATH)
         client = [*netns.within(netns.CLIENT), build / "sluice-bench", "client"]
         yield Running(client, starter.peers, starter.versions)
 
