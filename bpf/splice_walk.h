@@ -361,17 +361,21 @@ SL_INLINE __u8 __attribute__((warn_unused_result)) sl_walk_unlock(struct sl_flow
 	return was.fields.flags;
 }
 
-/* Locked: flags alone change meanwhile. */
+#ifndef __BPF__
+typedef __u64 __attribute__((may_alias)) sl_walk_half;
+#endif
+
+/* Locked: flags alone change meanwhile, in the second half. */
 SL_INLINE void sl_walk_read(struct sl_flow *flow, struct sl_walk *ret)
 {
-	const union sl_walk_word seen = {.word = SL_READ(*sl_walk_word_of(flow))};
+#ifdef __BPF__
+	*ret = flow->walk; /* of anything else the stack of Linux 6.1 would have 8 bytes too few */
+#else
+	sl_walk_half *from = (sl_walk_half *)&flow->walk, *to = (sl_walk_half *)ret;
 
-	ret->payload_left = flow->walk.payload_left;
-	ret->message_len = flow->walk.message_len;
-	ret->stage = seen.fields.stage;
-	ret->opcode = seen.fields.opcode;
-	ret->length_left = seen.fields.length_left;
-	ret->flags = seen.fields.flags;
+	to[0] = from[0];
+	to[1] = SL_READ(from[1]);
+#endif
 }
 
 /* In HOLD, before ACTIVE: the position is a frame boundary, unless @flags have no SL_W_ON. */

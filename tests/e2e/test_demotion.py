@@ -16,6 +16,7 @@ from lib.splice_network import CLIENTS, result_of
 PINS = "/sys/fs/bpf/sluice"
 SL_HOLD, SL_ACTIVE = 1, 2
 ENDPOINTS = {4: "10.2.0.2", 6: "fd02::2"}
+PING_MS = 40 * env.PATIENCE_S  # a slow machine needs time to splice before the first one
 
 
 class Tunnels:
@@ -418,7 +419,7 @@ def server_pong(payload):
 
 
 def test_idle_ones_are_pinged_and_spliced_again(make_tunnels):
-    tunnels = make_tunnels(route="keepalive_ping = 400ms")
+    tunnels = make_tunnels(route=f"keepalive_ping = {PING_MS}ms")
     client, server = tunnels.open_spliced()
     payloads = set()
     for _ in range(3):
@@ -438,7 +439,7 @@ def test_idle_ones_are_pinged_and_spliced_again(make_tunnels):
 
 
 def test_who_does_not_answer_is_closed(make_tunnels):
-    tunnels = make_tunnels(route="keepalive_ping = 400ms")
+    tunnels = make_tunnels(route=f"keepalive_ping = {PING_MS}ms")
     client, server = tunnels.open_spliced()
     client.send(ws_raw.frame(ws_raw.PONG, read_pings(client, server)))
     answer_close(client, server, 1011, b"keepalive_timeout")

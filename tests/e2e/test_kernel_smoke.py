@@ -33,6 +33,19 @@ def test_splice(splice_network, version):
     assert result["opened"] == 4 and result["messages"] > 4
 
 
+def test_there_and_back(splice_network):
+    """Back to the relay out of the middle of a conversation, and into the kernel again."""
+    network = splice_network()
+    client = network.client("-c", 2, "-d", 600, "-s", "64-20000", "--verify")
+    network.wait_spliced(2)
+    network.ctl("demote", "--all")
+    env.until(lambda: network.paths() == [("relay", "demoted")] * 2, "two on the relay")
+    network.ctl("promote")
+    network.wait_spliced(2)
+    client.send_signal(signal.SIGINT)
+    assert result_of(client)["opened"] == 2
+
+
 def test_a_daemon_says_why_it_has_no_programs(directory):
     """Nobody has loaded them; or nobody can, on a kernel that is too old."""
     if boxes.missing():

@@ -103,7 +103,7 @@ static void hold_now_and_then(struct race *race, uint32_t *n_done, uint32_t *n_b
 	for (uint32_t number = 1; SL_READ(race->flow.payload_bytes) < race->stream->len; number++) {
 		struct sl_holding holding = sl_holding_new(SL_ACTIVE, number << 8, UINT64_MAX / 2);
 		struct sl_hold_args args = {0};
-		struct sl_walk walk;
+		struct sl_walk walk, again;
 
 		/* All that has passed so far is acknowledged; perhaps more has by then. */
 		SL_WRITE(race->other.ack, sl_position_barrier(&race->flow));
@@ -114,13 +114,14 @@ static void hold_now_and_then(struct race *race, uint32_t *n_done, uint32_t *n_b
 			continue;
 		}
 		(*n_done)++;
-		walk = race->flow.walk;
+		sl_walk_read(&race->flow, &walk);
 		for (int i = 0; i < 20; i++) {
 			sched_yield();
 			/* A hook may move it, and puts it back. */
-			assert_int_equal(race->flow.walk.payload_left, walk.payload_left);
-			assert_int_equal(race->flow.walk.stage, walk.stage);
-			assert_int_equal(race->flow.walk.message_len, walk.message_len);
+			sl_walk_read(&race->flow, &again);
+			assert_int_equal(again.payload_left, walk.payload_left);
+			assert_int_equal(again.stage, walk.stage);
+			assert_int_equal(again.message_len, walk.message_len);
 		}
 		/* Where nobody walks, it may stay where one of several has moved it. */
 		for (int i = 0; i < 1000000 && !(SL_READ(race->flow.walk.flags) & SL_W_LOST) &&
