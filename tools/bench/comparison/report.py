@@ -76,9 +76,10 @@ def print_tables(result):
 
 def print_splice(result):
     """What the kernel program costs, and the targets."""
-    table(["kernel program", "CPU s/1M", "ns a run", "runs a message"],
-          [[f"{row['connections']} x {row['size']} B", f"{row['program_cpu_s_per_1m']:.2f}",
-            row["program_ns_per_run"], f"{row['program_runs_per_msg']:.2f}"]
+    table(["kernel program", "peer", "CPU s/1M", "ns a run", "runs a message"],
+          [[f"{row['connections']} x {row['size']} B", row["peer"],
+            f"{row['program_cpu_s_per_1m']:.2f}", row["program_ns_per_run"],
+            f"{row['program_runs_per_msg']:.2f}"]
            for row in result["rows"] if "program_ns_per_run" in row])
     table(["target", "at", "is", "verdict"],
           [[verdict["target"], f"{verdict['limit']:g}", number(verdict["value"]),
