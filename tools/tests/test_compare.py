@@ -120,10 +120,17 @@ def test_large_messages_have_a_limit_of_their_own():
     assert verdict_on("gateway CPU vs routing, above", rows)["met"]
 
 
+def test_the_walker_is_judged_where_it_was_measured():
+    what = "gateway CPU vs without the frame walker"
+    assert what not in [v["target"] for v in targets.judge([row(64, 64)], {})]
+    assert verdict_on(what, [row(64, 64, cpu_vs_unwalked=1.09)])["met"]
+    assert not verdict_on(what, [row(64, 64, cpu_vs_unwalked=1.11)])["met"]
+
+
 def test_what_is_not_resolved_or_not_measured_is_not_met():
     verdict = verdict_on("gateway CPU vs routing, up to 1 KiB", [row(64, 64, cpu_vs_routing=None)])
     assert not verdict["met"] and verdict["value"] is None and verdict["missed"] == ["64 x 64 B"]
-    assert not verdict_on("daemon's time for a promotion, all of it, µs", [row(64, 64)])["met"]
+    assert not verdict_on("with entries, port, and tries that failed, µs", [row(64, 64)])["met"]
     assert not verdict_on("descriptors of a spliced connection", [row(64, 64)],
                           descriptors_per_connection=0.01)["met"]
 
