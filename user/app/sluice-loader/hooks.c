@@ -7,7 +7,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -327,42 +326,44 @@ static int detach_clsact(const char *dir, const struct hook *hook)
 
 /* ---- either -------------------------------------------------------------------------------- */
 
-static void cleanup_closedir(DIR **dir)
+struct reading {
+	const char *dir;
+	uint64_t here; /* inode of the network namespace */
+	struct hook *hooks;
+	size_t n;
+};
+
+static int read_record(const char *name, void *arg)
 {
-	if (*dir)
-		closedir(*dir);
+	struct reading *r = arg;
+	struct hook hook = {0}, *more;
+
+	if (hook_name_parse(name, &hook.kind, &hook.netns, &hook.ifindex) < 0)
+		return 0;
+	more = reallocarray(r->hooks, r->n + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	r->hooks = more;
+	hook.is_here = hook.netns == r->here;
+	if (hook.kind == HOOK_TCX)
+		read_tcx(r->dir, &hook);
+	else
+		read_clsact(r->dir, &hook);
+	r->hooks[r->n++] = hook;
+	return 0;
 }
 
 int hooks_read(const char *dir, struct hook **ret, size_t *ret_n)
 {
-	_cleanup_free_ struct hook *hooks = NULL;
-	_cleanup_(cleanup_closedir) DIR *listing = NULL;
-	uint64_t here = netns_inode();
-	const struct dirent *entry;
-	char path[PIN_PATH_MAX];
-	size_t n = 0;
+	struct reading r = {.dir = dir, .here = netns_inode()};
+	int error = pin_walk(dir, PIN_HOOKS_DIR, read_record, &r);
 
-	listing = opendir(pin_path(dir, NULL, PIN_HOOKS_DIR, path));
-	if (!listing && errno != ENOENT)
-		return -errno;
-	while (listing && (entry = readdir(listing))) {
-		struct hook hook = {0}, *more;
-
-		if (hook_name_parse(entry->d_name, &hook.kind, &hook.netns, &hook.ifindex) < 0)
-			continue;
-		more = reallocarray(hooks, n + 1, sizeof(*hooks));
-		if (!more)
-			return -ENOMEM;
-		hooks = more;
-		hook.is_here = hook.netns == here;
-		if (hook.kind == HOOK_TCX)
-			read_tcx(dir, &hook);
-		else
-			read_clsact(dir, &hook);
-		hooks[n++] = hook;
+	if (error < 0) {
+		free(r.hooks);
+		return error;
 	}
-	*ret = TAKE_PTR(hooks);
-	*ret_n = n;
+	*ret = r.hooks;
+	*ret_n = r.n;
 	return 0;
 }
 

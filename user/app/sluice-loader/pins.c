@@ -191,6 +191,27 @@ static void cleanup_closedir(DIR **dir)
 		closedir(*dir);
 }
 
+static bool is_dot(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+int pin_walk(const char *dir, const char *sub, pin_name_fn *fn, void *arg)
+{
+	char path[PIN_PATH_MAX];
+	_cleanup_(cleanup_closedir) DIR *listing = opendir(pin_path(dir, NULL, sub, path));
+	const struct dirent *entry;
+	int r = 0;
+
+	if (!listing)
+		return errno == ENOENT ? 0 : -errno;
+	while (r == 0 && (entry = readdir(listing))) {
+		if (!is_dot(entry->d_name))
+			r = fn(entry->d_name, arg);
+	}
+	return r;
+}
+
 /* Two levels below the top at most: markers are directories in hooks/. */
 int pin_tree_remove(const char *path) // NOLINT(misc-no-recursion)
 {
@@ -202,7 +223,7 @@ int pin_tree_remove(const char *path) // NOLINT(misc-no-recursion)
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
 	while ((entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+		if (is_dot(entry->d_name))
 			continue;
 		if (snprintf(below, sizeof(below), "%s/%s", path, entry->d_name) >=
 		    (int)sizeof(below))

@@ -68,5 +68,9 @@ int pin_dir_set_access(const char *path, const struct pin_access *access);
 int pin_open(const char *dir, const char *name);
 /** pin_stat() - Return: 0, or -errno */
 int pin_stat(const char *dir, const char *sub, const char *name, struct stat *ret);
+typedef int pin_name_fn(const char *name, void *arg);
+/** pin_walk() - what stands in DIR/SUB, until @fn returns an error; no such directory is fine.
+ *  Return: 0, -errno, or what @fn has returned */
+int pin_walk(const char *dir, const char *sub, pin_name_fn *fn, void *arg);
 /** pin_tree_remove() - @path and everything below; nothing there is fine */
 int pin_tree_remove(const char *path);

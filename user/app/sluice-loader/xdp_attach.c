@@ -8,8 +8,8 @@
 static void warn(const struct interface *interface, const struct link *link, bool is_generic)
 {
 	if (is_generic)
-		say("%s: generic XDP is for tests: it copies packets, leaves merged ones to tc, and is "
-		    "slower than tc alone",
+		say("%s: generic XDP is for tests: it copies packets and leaves merged ones to "
+		    "tc; its speed was not measured",
 		    interface->name);
 	else if (strcmp(link->kind, "veth") == 0)
 		say("%s: XDP on veth is for tests: it takes packets of a peer with `tx off`, sends "

@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <linux/if_link.h>
 #include <stdio.h>
@@ -53,12 +52,6 @@ static void read_hook(const char *dir, struct xdp_hook *hook)
 		hook->is_generic = query.attach_mode == XDP_ATTACHED_SKB;
 }
 
-static void cleanup_closedir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 /* Strict by comparing, as hook_name_parse(). */
 static bool parse_name(const char *name, struct xdp_hook *ret)
 {
@@ -71,33 +64,41 @@ static bool parse_name(const char *name, struct xdp_hook *ret)
 	return strcmp(record_name(ret, again), name) == 0;
 }
 
+struct reading {
+	const char *dir;
+	uint64_t here; /* inode of the network namespace */
+	struct xdp_hook *hooks;
+	size_t n;
+};
+
+static int read_record(const char *name, void *arg)
+{
+	struct reading *r = arg;
+	struct xdp_hook hook = {0}, *more;
+
+	if (!parse_name(name, &hook))
+		return 0;
+	more = reallocarray(r->hooks, r->n + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	r->hooks = more;
+	hook.is_here = hook.netns == r->here;
+	read_hook(r->dir, &hook);
+	r->hooks[r->n++] = hook;
+	return 0;
+}
+
 int xdp_hooks_read(const char *dir, struct xdp_hook **ret, size_t *ret_n)
 {
-	_cleanup_free_ struct xdp_hook *hooks = NULL;
-	_cleanup_(cleanup_closedir) DIR *listing = NULL;
-	uint64_t here = netns_inode();
-	const struct dirent *entry;
-	char path[PIN_PATH_MAX];
-	size_t n = 0;
+	struct reading r = {.dir = dir, .here = netns_inode()};
+	int error = pin_walk(dir, PIN_HOOKS_DIR, read_record, &r);
 
-	listing = opendir(pin_path(dir, NULL, PIN_HOOKS_DIR, path));
-	if (!listing && errno != ENOENT)
-		return -errno;
-	while (listing && (entry = readdir(listing))) {
-		struct xdp_hook hook = {0}, *more;
-
-		if (!parse_name(entry->d_name, &hook))
-			continue;
-		more = reallocarray(hooks, n + 1, sizeof(*hooks));
-		if (!more)
-			return -ENOMEM;
-		hooks = more;
-		hook.is_here = hook.netns == here;
-		read_hook(dir, &hook);
-		hooks[n++] = hook;
+	if (error < 0) {
+		free(r.hooks);
+		return error;
 	}
-	*ret = TAKE_PTR(hooks);
-	*ret_n = n;
+	*ret = r.hooks;
+	*ret_n = r.n;
 	return 0;
 }
 
