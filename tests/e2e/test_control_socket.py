@@ -310,10 +310,11 @@ def test_close_of_an_unknown_connection(daemon):
     assert error.value.code == "no_such_connection"
 
 
-def test_stopping_while_lists_are_under_way(daemon):
+@pytest.mark.parametrize("command", ["show.connections", "top"])
+def test_stopping_while_answers_are_under_way(daemon, command):
     """Calls that nobody can answer any more leave nothing behind (LeakSanitizer looks)."""
     held = [ws_raw.connect(daemon.address()) for _ in range(env.scale(600))]
-    line = json.dumps({"v": 1, "id": 1, "cmd": "show.connections", "args": {}}).encode() + b"\n"
+    line = json.dumps({"v": 1, "id": 1, "cmd": command, "args": {}}).encode() + b"\n"
     controls = [daemon.control() for _ in range(20)]
     for control in controls:
         control.send(line * 3)

@@ -179,22 +179,6 @@ def test_asking_again_and_again_costs_no_memory(sluiced):
         stream.close()
 
 
-def test_stopping_amid_looks(sluiced):
-    """Surveys that nobody waits for any more leave nothing behind (LeakSanitizer looks)."""
-    daemon = sluiced(CONFIG)
-    held = [ws_raw.connect(daemon.address()) for _ in range(env.scale(600))]
-    line = json.dumps({"v": 1, "id": 1, "cmd": "top", "args": {}}).encode() + b"\n"
-    controls = [daemon.control() for _ in range(20)]
-    for control in controls:
-        control.send(line * 3)
-    daemon.process.send_signal(signal.SIGTERM)
-    for stream in held:
-        stream.close()
-    for control in controls:
-        control.sock.close()
-    daemon.stop()
-
-
 # ---- on a terminal -------------------------------------------------------------------------------
 
 
