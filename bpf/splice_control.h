@@ -189,11 +189,9 @@ SL_INLINE int sl_is_ending(const struct sl_flow *flow)
 }
 
 /* All that has passed is acknowledged by the @other direction. Behind sl_pair_read_positions(). */
-SL_INLINE int sl_is_at_rest(const struct sl_flow *flow, const struct sl_flow *other, __u32 position)
+SL_INLINE int sl_is_at_rest(const struct sl_flow *other, __u32 position)
 {
-	/* A receiver may claim to have what a walker has only just let through. */
-	return !(SL_READ(flow->walk.flags) & SL_W_BUSY) &&
-	       SL_READ(other->ack) + other->ack_delta == position;
+	return SL_READ(other->ack) + other->ack_delta == position;
 }
 
 SL_INLINE void sl_pair_go_on(const struct sl_pair *pair)
@@ -205,11 +203,14 @@ SL_INLINE void sl_pair_go_on(const struct sl_pair *pair)
 /* In HOLD. */
 SL_INLINE __u32 sl_hold_judge(const struct sl_pair *pair, struct sl_hold_args *args)
 {
+	/* Who is walking may yet move a position, and its receiver claim to have that already. */
+	int is_walked = sl_pair_is_walked(pair);
+
 	sl_pair_read_positions(pair, args->got_end);
 	if (sl_is_ending(pair->first) || sl_is_ending(pair->second))
 		return SL_CTL_STATE;
-	if (sl_is_at_rest(pair->first, pair->second, args->got_end[SL_TO_ENDPOINT]) &&
-	    sl_is_at_rest(pair->second, pair->first, args->got_end[SL_TO_CLIENT]))
+	if (!is_walked && sl_is_at_rest(pair->second, args->got_end[SL_TO_ENDPOINT]) &&
+	    sl_is_at_rest(pair->first, args->got_end[SL_TO_CLIENT]))
 		return SL_CTL_DONE;
 	return SL_CTL_DATA;
 }

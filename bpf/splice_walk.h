@@ -53,17 +53,16 @@ struct sl_walking {
 	__u64 position;  /* sl_flow.payload_bytes, as it was */
 	__u32 at;        /* of the payload: the next byte to be walked */
 	__u32 left;      /* bytes from there on */
-	__u32 moved;     /* by so much the position will move */
 	__u32 frames[4]; /* passed in this segment */
 	__u8 is_to_endpoint;
 	__u8 is_strict;
 	__u8 is_locked; /* by this CPU: walk; else nothing is to be walked */
 	__u8 fault;     /* enum sl_walk_fault */
 	__u8 tells;     /* SL_TELL_ */
-	__u8 zero[7];
+	__u8 zero[3];
 };
 
-_Static_assert(sizeof(struct sl_walking) == 80, "no padding");
+_Static_assert(sizeof(struct sl_walking) == 72, "no padding");
 
 /* What the daemon shall hear */
 #define SL_TELL_CLOSE 0x1u
@@ -411,7 +410,10 @@ SL_INLINE __u32 sl_position_move(struct sl_flow *flow, __u32 end_seq)
 	return 0;
 }
 
-/* Takes that back, for a packet that is not sent on after all, unless others were behind it. */
+/*
+ * Takes that back, for a packet that is not sent on after all, unless others were behind it. (Not
+ * under SL_W_BUSY: a copy that came meanwhile would have passed, and its bytes be new again.)
+ */
 SL_INLINE void sl_position_return(struct sl_flow *flow, __u64 from, __u32 moved)
 {
 	__sync_val_compare_and_swap(&flow->payload_bytes, from + moved, from);
@@ -522,8 +524,8 @@ SL_INLINE int sl_walk_find_new(struct sl_flow *flow, const struct sl_segment *se
 	sl_walk_read(flow, &w->walk);
 	w->position = SL_READ(flow->payload_bytes);
 	position = flow->base_seq + (__u32)w->position;
-	w->moved = segment->seq + segment->payload - position;
-	if ((__s32)w->moved <= 0) { /* another CPU has walked it meanwhile */
+	/* Another CPU has walked it meanwhile. */
+	if (!sl_after(segment->seq + segment->payload, position)) {
 		sl_walk_cancel(flow, w);
 		return 0;
 	}
@@ -541,6 +543,12 @@ SL_INLINE int sl_walk_find_new(struct sl_flow *flow, const struct sl_segment *se
 		sl_walk_cancel(flow, w);
 	}
 	return 0;
+}
+
+/* Rule 6: asked behind SL_W_BUSY, or behind what it moves or marks. */
+SL_INLINE int sl_may_still_pass(struct sl_flow *flow)
+{
+	return SL_STATE(SL_READ(flow->state)) >= SL_ACTIVE;
 }
 
 /*
@@ -570,20 +578,17 @@ SL_INLINE int sl_walk_begin(struct sl_flow *flow, const struct sl_policy *policy
 		return 0;
 	}
 	w->is_locked = 1;
-	if (was & (SL_W_LOST | SL_W_WRONG)) { /* since the first look */
+	why = was & SL_W_WRONG ? SL_STAT_DROP_FRAME : 0; /* since the first look */
+	if (!sl_may_still_pass(flow))
+		why = SL_STAT_DROP_HOLD;
+	if (why || was & SL_W_LOST) {
 		sl_walk_cancel(flow, w);
-		return was & SL_W_WRONG ? SL_STAT_DROP_FRAME : 0;
+		return why;
 	}
 	why = sl_walk_find_new(flow, segment, w);
 	if (w->is_locked && sl_walk_is_in_payload(w))
 		sl_walk_pass_payload(w);
 	return why;
-}
-
-/* Nobody who has read the position in HOLD finds it moved behind that: rule 6. */
-SL_INLINE int sl_may_still_pass(struct sl_flow *flow)
-{
-	return SL_STATE(SL_READ(flow->state)) >= SL_ACTIVE;
 }
 
 SL_INLINE int sl_walk_end_unwalked(struct sl_flow *flow, const struct sl_segment *segment)
@@ -621,28 +626,23 @@ SL_INLINE void sl_walk_commit(struct sl_flow *flow, struct sl_walking *w)
 }
 
 /*
- * All has been walked, or as far as it is right. Moves the position, and finds out behind that
- * whether the segment may pass.
+ * All has been walked, or as far as it is right. Moves the position, if the segment may pass.
  * Return: 0, or the enum sl_stat that it has to be dropped for; then nothing has moved
  */
 SL_INLINE int sl_walk_end(struct sl_flow *flow, const struct sl_segment *segment,
 			  struct sl_walking *w)
 {
+	__u32 end = segment->seq + segment->payload, moved;
 	__u64 was;
 
 	if (!w->is_locked)
 		return sl_walk_end_unwalked(flow, segment);
 	if (w->fault && w->is_strict)
 		return sl_walk_end_wrong(flow, w);
-	was =
-	    __sync_val_compare_and_swap(&flow->payload_bytes, w->position, w->position + w->moved);
+	moved = end - flow->base_seq - (__u32)w->position;
+	was = __sync_val_compare_and_swap(&flow->payload_bytes, w->position, w->position + moved);
 	if (was != w->position) /* some CPU has found the walker busy, and has lost it */
-		w->moved = sl_position_move(flow, segment->seq + segment->payload);
-	if (!sl_may_still_pass(flow)) {
-		sl_position_return(flow, w->position, w->moved);
-		sl_walk_cancel(flow, w);
-		return SL_STAT_DROP_HOLD;
-	}
+		sl_position_move(flow, end);
 	if (w->fault) { /* it will have passed; from here on it is not known what is a header */
 		w->tells |= SL_TELL_WRONG;
 		sl_walk_set(flow, SL_W_LOST);

@@ -58,12 +58,15 @@
  *    mode a hole moves the position with it: it costs the walker nothing as long as it is inside
  *    the payload of one frame, and otherwise its place, for good: SL_W_LOST.
  *
- * 6. In ACTIVE a hook moves the position, and marks a FIN, before it sends on, and reads the state
- *    behind that; if it is not ACTIVE then, it puts the position back and drops the packet. What
- *    the walker has found it writes only behind that, still under SL_W_BUSY. sl_hold sets HOLD and
- *    reads position, SL_W_BUSY and marks behind that (Dekker). So when it says DONE, all before the
- *    positions that it tells has passed, and nothing behind them; and `walk` is that of the
- *    position from then on. SL_W_STOP is no more than a way to get there.
+ * 6. In ACTIVE a walker sets SL_W_BUSY and reads the state behind that; if it is not ACTIVE then,
+ *    the packet is dropped, and nothing has changed. Else it walks, moves the position, writes what
+ *    it has found, and clears SL_W_BUSY; then the packet is sent on. Where nothing is walked, who
+ *    moves the position reads the state behind that; if it is not ACTIVE then, the position is put
+ *    back and the packet dropped. A FIN is marked, and the state read behind that, in either case.
+ *    sl_hold sets HOLD, reads SL_W_BUSY behind that, and then position and marks (Dekker). So when
+ *    it says DONE, all before the positions that it tells has passed, and nothing behind them; and
+ *    `walk` is that of the position from then on. (Unwalked, that is so unless the receiver has
+ *    acknowledged bytes before they came.) SL_W_STOP is no more than a way to get there.
  *
  * Sources: Maltz and Bhagwat, "TCP splicing for application layer proxy performance" (1998);
  * RFC 9293 (sequence numbers), RFC 7323 (windows, timestamps), RFC 2018 (SACK), RFC 5961 (RST).

@@ -484,7 +484,7 @@ static void hold__wants_all_to_be_acknowledged(void **state)
 		assert_int_equal(flows[0].state, SL_ACTIVE);
 		assert_int_equal(flows[1].state, SL_ACTIVE);
 		flows[!which].ack += 10;
-		/* Somebody claims to have what a hook is about to send on. */
+		/* Somebody claims to have what a hook may be about to send on. */
 		flows[which].walk.flags |= SL_W_BUSY;
 		assert_int_equal(sl_hold_begin(&pair, &args, &holding), SL_CTL_DATA);
 		flows[which].walk.flags = 0;

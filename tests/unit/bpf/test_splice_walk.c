@@ -541,7 +541,7 @@ static void flags__of_others_stay(void **state)
 }
 
 /* Rule 6: a HOLD that was set meanwhile finds all as it was. */
-static void hold__takes_back_what_was_walked(void **state)
+static void hold__finds_all_as_it_was(void **state)
 {
 	static const uint32_t states[] = {SL_HOLD_WORD(SL_ACTIVE, 5), SL_LEARN};
 	_cleanup_stream_ struct ws_stream *s = three_frames();
@@ -561,6 +561,31 @@ static void hold__takes_back_what_was_walked(void **state)
 		assert_int_equal(send_part(&w, s, 50, s->len), 0);
 		assert_int_equal(splice_walker_position(&w), 1000 + s->len);
 		assert_int_equal(w.flow.frames[SL_FRAME_BINARY], i >= 4 ? 0 : 2);
+	}
+}
+
+/* Nor is anything judged that may come again by another way. */
+static void hold__finds_nothing_judged(void **state)
+{
+	static const uint8_t payload[20];
+	_cleanup_stream_ struct ws_stream *s = three_frames();
+
+	ws_stream_frame(s, FIN | 0x3, payload, sizeof(payload)); /* a reserved opcode */
+	for (unsigned int is_strict = 0; is_strict < 2; is_strict++) {
+		struct splice_walker w, before;
+		/* strict: the wrong frame; observe: a hole over headers, too */
+		size_t from = is_strict ? s->frame_at[3] : s->frame_at[2];
+
+		splice_walker_init(&w, false, is_strict, 1000);
+		assert_int_equal(send_part(&w, s, 0, s->frame_at[is_strict ? 3 : 1]), 0);
+		w.flow.state = SL_HOLD_WORD(SL_ACTIVE, 5);
+		before = w;
+		assert_int_equal(send_part(&w, s, from, s->len), SL_STAT_DROP_HOLD);
+		assert_memory_equal(&w.flow, &before.flow, sizeof(w.flow));
+		w.flow.state = SL_ACTIVE;
+		assert_int_equal(send_part(&w, s, from, s->len),
+				 is_strict ? SL_STAT_DROP_FRAME : 0);
+		assert_int_equal(w.flow.walk.flags, SL_W_ON | (is_strict ? SL_W_WRONG : SL_W_LOST));
 	}
 }
 
@@ -651,7 +676,8 @@ int main(void)
 	    cmocka_unit_test(strict__drops_what_is_not_believed),
 	    cmocka_unit_test(busy__is_dropped_or_lost),
 	    cmocka_unit_test(flags__of_others_stay),
-	    cmocka_unit_test(hold__takes_back_what_was_walked),
+	    cmocka_unit_test(hold__finds_all_as_it_was),
+	    cmocka_unit_test(hold__finds_nothing_judged),
 	    cmocka_unit_test(off__counts_bytes_and_is_lost),
 	    cmocka_unit_test(position__counts_each_byte_once),
 	    cmocka_unit_test(fin__is_new_once),
