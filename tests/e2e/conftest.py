@@ -17,6 +17,7 @@ from lib.daemon import Daemons
 from lib.endpoint import RawEndpoint
 from lib.peers import Peers
 from lib.splice_network import Network
+from lib.tunnels import Tunnels
 
 # A hanging test fails here, with a traceback of where it hung; nothing asserts on time.
 _LIMIT_S = 120 * (5 if env.IN_VM else 3 if env.SANITIZED else 10 if env.FULL else 1)
@@ -155,6 +156,19 @@ def splice_network(_splice_is_possible, directory):
         yield start
         for network in made:
             network.end()
+
+
+@pytest.fixture
+def make_tunnels(splice_network):
+    made = []
+
+    def make(version=4, **options):
+        made.append(Tunnels(splice_network(version, server=None, **options)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 # The same for a whole file, where many small cases use one daemon.

@@ -10,56 +10,11 @@ import time
 import pytest
 
 from lib import env, ws_raw
-from lib.endpoint import RawEndpoint
-from lib.splice_network import CLIENTS, result_of
+from lib.splice_network import result_of
 
 PINS = "/sys/fs/bpf/sluice"
 SL_HOLD, SL_ACTIVE = 1, 2
-ENDPOINTS = {4: "10.2.0.2", 6: "fd02::2"}
 PING_MS = 40 * env.PATIENCE_S  # a slow machine needs time to splice before the first one
-
-
-class Tunnels:
-    """Clients and, behind the gateway, their endpoint, all in the hands of the test."""
-
-    def __init__(self, network):
-        self.network = network
-        with network.box.thread_in("b"):
-            self.endpoint = RawEndpoint(ENDPOINTS[network.version], 9000)
-        self.streams = []
-
-    def open(self, address=None):
-        host, _, port = (address or CLIENTS[self.network.version]).rpartition(":")
-        with self.network.box.thread_in("c"):
-            client = ws_raw.dial((host.strip("[]"), int(port)))
-        self.streams.append(client)
-        client.send(ws_raw.request("/"))
-        server = self.endpoint.accept_upgrade()
-        ws_raw.check_101(client)
-        return client, server
-
-    def open_spliced(self, n=1, address=None):
-        pairs = [self.open(address) for _ in range(n)]
-        self.network.wait_spliced(n)
-        return pairs if n > 1 else pairs[0]
-
-    def close(self):
-        for stream in self.streams:
-            stream.close()
-        self.endpoint.close()
-
-
-@pytest.fixture
-def make_tunnels(splice_network):
-    made = []
-
-    def make(version=4, **options):
-        made.append(Tunnels(splice_network(version, server=None, **options)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def talk(client, server, text=b"as it was sent"):
