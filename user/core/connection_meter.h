@@ -7,8 +7,10 @@
 #include "base/std.h"
 #include "core/connection_info.h"
 
-#define METER_SHORTEST_MS 500   /* asked sooner, the meter says what it said before */
-#define METER_LONGEST_MS  10000 /* a reading that is older is not of now: it starts anew */
+#define METER_SHORTEST_MS 500 /* asked sooner, the meter says what it said before */
+/* A reading that is older is not of now: it starts anew. More than the longest delay of
+ * `sluicectl top`, 10 s, as every look comes a little later than that. */
+#define METER_LONGEST_MS 15000
 
 struct connection_rates {
 	bool is_known;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/connection_meter.h"
 
+#include "app/sluicectl/top.h"
 #include "base/clock.h"
 #include "core/connection_order.h"
 
@@ -66,6 +67,18 @@ static void read__begins_anew_after_a_long_time(void **state)
 	assert_false(read_at(&meter, 3 * METER_LONGEST_MS + 1, 2000).is_known);
 }
 
+/* Asked every 10 s, it is always asked a little later. */
+static void read__knows_rates_at_the_longest_delay_of_top(void **state)
+{
+	struct connection_meter meter;
+
+	connection_meter_start(&meter, BEGIN_NS);
+	expect(read_at(&meter, 1000, 1), 1);
+	expect(read_at(&meter, 1000 + TOP_DELAY_MAX_MS, 31), 3);
+	assert_true(read_at(&meter, 1001 + 2 * TOP_DELAY_MAX_MS, 61).is_known); /* 10,001 ms */
+	expect(read_at(&meter, 1001 + 2 * TOP_DELAY_MAX_MS + METER_LONGEST_MS, 76), 1);
+}
+
 static void read__is_never_below_zero(void **state)
 {
 	struct connection_meter meter;
@@ -115,6 +128,7 @@ int main(void)
 	    cmocka_unit_test(read__counts_from_the_beginning),
 	    cmocka_unit_test(read__says_the_same_when_asked_too_soon),
 	    cmocka_unit_test(read__begins_anew_after_a_long_time),
+	    cmocka_unit_test(read__knows_rates_at_the_longest_delay_of_top),
 	    cmocka_unit_test(read__is_never_below_zero),
 	    cmocka_unit_test(read__does_not_take_frames_that_nobody_sees_for_none),
 	    cmocka_unit_test(order__names_read_back),
