@@ -69,12 +69,15 @@ int conn_record_fill(const struct connection *c, struct name_cache *names, uint3
 		     struct sl_conn *ret_conn)
 {
 	const struct promotion_leg *legs = c->promotion->legs;
+	/* Of its opening, as its row of policies has them: a reload may have changed the route's.
+	 */
+	const struct ws_message_limits *limits = &c->client.walker.limits;
 	struct sl_conn conn = {
 	    .conn_id = c->id,
 	    .epoch = epoch,
 	    .flags = legs[0].key.is_ipv6 ? SL_CONN_IPV6 : 0,
-	    .max_frame_bytes = c->route->max_frame_bytes,
-	    .max_message_bytes = c->route->max_message_bytes,
+	    .max_frame_bytes = limits->max_frame,
+	    .max_message_bytes = limits->max_message,
 	    .traffic = {[SL_TO_ENDPOINT] = uncounted(c->client.bytes_in, c->frames_in, &legs[0]),
 			[SL_TO_CLIENT] = uncounted(c->client.bytes_out, c->frames_out, &legs[1])},
 	    .path = SLUICE_PATH_SPLICE,

@@ -152,11 +152,23 @@ static void fill__has_times_and_deadlines(void **state)
 
 	g.route.tunnel_timeout_ms = 1500;
 	g.route.max_duration_ms = 60000;
-	g.route.max_frame_bytes = 11;
-	g.route.max_message_bytes = 12;
 	assert_int_equal(conn_record_fill(&g.c, &g.names, 7, &conn), 0);
 	assert_int_equal(conn.tunnel_timeout_ns, 1500 * NS_PER_MS);
 	assert_int_equal(conn.max_until_ns, g.c.opened_ns + 60 * NS_PER_S);
+	given_done(&g);
+}
+
+/* The route's are those of a reload since then. */
+static void fill__has_the_limits_of_the_opening(void **state)
+{
+	struct sl_conn conn;
+	struct given g;
+
+	given_init(&g, 8);
+	g.c.client.walker.limits = (struct ws_message_limits){.max_frame = 11, .max_message = 12};
+	g.route.max_frame_bytes = 1;
+	g.route.max_message_bytes = 0;
+	assert_int_equal(conn_record_fill(&g.c, &g.names, 7, &conn), 0);
 	assert_int_equal(conn.max_frame_bytes, 11);
 	assert_int_equal(conn.max_message_bytes, 12);
 	given_done(&g);
@@ -179,6 +191,7 @@ int main(void)
 	    cmocka_unit_test(fill__has_names_and_traffic),
 	    cmocka_unit_test(fill__has_both_legs),
 	    cmocka_unit_test(fill__has_times_and_deadlines),
+	    cmocka_unit_test(fill__has_the_limits_of_the_opening),
 	    cmocka_unit_test(fill__says_when_there_is_no_room_for_its_names),
 	};
 
