@@ -82,7 +82,7 @@ int conn_record_fill(const struct connection *c, struct name_cache *names, uint3
 			[SL_TO_CLIENT] = uncounted(c->client.bytes_out, c->frames_out, &legs[1])},
 	    .path = SLUICE_PATH_SPLICE,
 	    .reason = SLUICE_REASON_NONE,
-	    .promotions = (uint16_t)(c->promotions + 1),
+	    .promotions = promotion_number(c),
 	};
 	int error = fill_names(c, names, &conn);
 

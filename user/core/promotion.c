@@ -24,6 +24,11 @@ struct leg *promotion_leg_of(struct connection *c, size_t direction)
 	return direction == SL_TO_ENDPOINT ? &c->client : &c->endpoint_leg;
 }
 
+uint16_t promotion_number(const struct connection *c)
+{
+	return c->promotions < UINT16_MAX ? (uint16_t)(c->promotions + 1) : UINT16_MAX;
+}
+
 void promotion_spend(struct promotion *p, uint64_t begin_ns)
 {
 	uint64_t ns = p->spent_ns + (clock_monotonic_ns() - begin_ns);

@@ -74,6 +74,7 @@ struct promotion {
 	struct demotion *demotion; /* wanted, or under way; NULL = none */
 	struct attempt_pace pace;
 	uint64_t retired_ns;
+	/* Since it was on the relay last. */
 	uint32_t tries;
 	uint32_t spent_ns; /* by it, on this worker; sticks at 2^32 - 1 */
 	/* What each peer expects next, and has sent, when our decision ended it. */
@@ -121,6 +122,8 @@ enum sluice_reason promotion_relayed(struct connection *c);
  * But while the program at @to thinks, its kernel can be made to acknowledge.
  */
 void promotion_on_relayed(struct connection *c, struct leg *to);
+/** promotion_number() - the how manieth the next one of @c is; sticks at 2^16 - 1 */
+uint16_t promotion_number(const struct connection *c);
 /** promotion_spend() - count the time since @begin_ns as spent on it */
 void promotion_spend(struct promotion *p, uint64_t begin_ns);
 /** promotion_end() - the connection is over, its sockets are closed. c->promotion is NULL then */

@@ -214,7 +214,7 @@ void spliced_begin(struct promotion *p)
 	leg_stop_reading(&c->client);
 	leg_stop_reading(&c->endpoint_leg);
 	p->state = PROMOTION_LINGERING;
-	c->promotions++;
+	c->promotions = promotion_number(c);
 	connection_set_path(c, SLUICE_PATH_SPLICE, SLUICE_REASON_NONE);
 	connection_set_stage(c, &spliced_ops, NULL, NULL);
 	promoter_add_spliced(p->promoter, p);
@@ -243,6 +243,8 @@ void spliced_end_lingering(struct promotion *p)
 	worker_release_sockets(c->worker);
 	p->state = PROMOTION_SPLICED;
 	stats_add_promotion(c->worker->stats, p->spent_ns);
+	/* Should it come back, the next one is another. */
+	p->spent_ns = p->tries = 0;
 	if (c->worker->is_stopping)
 		connection_leave(c);
 	else if (p->demotion)

@@ -7,6 +7,7 @@
 #include "core/config_class.h"
 #include "core/connection_info.h"
 #include "core/promoter.h"
+#include "core/promotion.h"
 #include "core/spliced.h"
 #include "kern/conn_table.h"
 #include "kern/policy_table.h"
@@ -527,6 +528,70 @@ static void adopt__may_never_begin(void **state)
 	given_done(&g);
 }
 
+/* ---- spliced once more --------------------------------------------------------------------- */
+
+#define SPENT_NS UINT32_C(4000000000)
+
+static uint64_t told_ns(const struct given *g)
+{
+	return stat_get(&g->f.worker->stats->promotion_times_sum_ns);
+}
+
+static void splice_again(struct connection *c)
+{
+	promoter_remove_spliced(c->promotion->promoter, c->promotion);
+	worker_take_sockets(c->worker);
+	spliced_begin(c->promotion);
+	assert_int_equal(c->promotion->state, PROMOTION_LINGERING);
+	spliced_end_lingering(c->promotion);
+	assert_int_equal(c->promotion->state, PROMOTION_SPLICED);
+}
+
+static void lingering__tells_what_this_promotion_has_cost(void **state)
+{
+	struct connection *c;
+	uint64_t before_ns;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	given_start(&g);
+	c = worker_find(g.f.worker, 5);
+	c->promotion->spent_ns = SPENT_NS;
+	c->promotion->tries = 7;
+	splice_again(c);
+	before_ns = told_ns(&g);
+	assert_true(before_ns >= SPENT_NS);
+	assert_int_equal(c->promotion->spent_ns, 0);
+	assert_int_equal(c->promotion->tries, 0);
+	c->promotion->spent_ns = 1000;
+	splice_again(c);
+	assert_true(told_ns(&g) - before_ns >= 1000);
+	assert_int_equal(c->promotions, 3);
+	connection_leave(c);
+	given_stop(&g);
+	given_done(&g);
+}
+
+static void begin__counts_as_far_as_there_is_room(void **state)
+{
+	struct connection *c;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	given_start(&g);
+	c = worker_find(g.f.worker, 5);
+	c->promotions = UINT16_MAX - 1;
+	for (int i = 0; i < 2; i++) {
+		splice_again(c);
+		assert_int_equal(c->promotions, UINT16_MAX);
+	}
+	connection_leave(c);
+	given_stop(&g);
+	given_done(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,6 +605,8 @@ int main(void)
 	    cmocka_unit_test(adopt__removes_what_belongs_to_nothing),
 	    cmocka_unit_test(adopt__of_a_worker_that_stops_leaves_the_rest),
 	    cmocka_unit_test(adopt__may_never_begin),
+	    cmocka_unit_test(lingering__tells_what_this_promotion_has_cost),
+	    cmocka_unit_test(begin__counts_as_far_as_there_is_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

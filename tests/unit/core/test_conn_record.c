@@ -174,6 +174,18 @@ static void fill__has_the_limits_of_the_opening(void **state)
 	given_done(&g);
 }
 
+static void fill__counts_promotions_as_far_as_there_is_room(void **state)
+{
+	struct sl_conn conn;
+	struct given g;
+
+	given_init(&g, 8);
+	g.c.promotions = UINT16_MAX;
+	assert_int_equal(conn_record_fill(&g.c, &g.names, 7, &conn), 0);
+	assert_int_equal(conn.promotions, UINT16_MAX);
+	given_done(&g);
+}
+
 static void fill__says_when_there_is_no_room_for_its_names(void **state)
 {
 	struct sl_conn conn = {.conn_id = 1};
@@ -192,6 +204,7 @@ int main(void)
 	    cmocka_unit_test(fill__has_both_legs),
 	    cmocka_unit_test(fill__has_times_and_deadlines),
 	    cmocka_unit_test(fill__has_the_limits_of_the_opening),
+	    cmocka_unit_test(fill__counts_promotions_as_far_as_there_is_room),
 	    cmocka_unit_test(fill__says_when_there_is_no_room_for_its_names),
 	};
 
