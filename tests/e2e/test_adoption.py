@@ -239,6 +239,27 @@ def test_limits_run_on_and_the_operator_can_close(splice_network):
     idle.kill()
 
 
+def test_restarted_without_splice_on_its_route_it_comes_back(splice_network):
+    """What a reload does at once must not wait for one behind a restart."""
+    network = splice_network(route="splice = auto")
+    client = network.client("-c", 2, "-m", "rate", "-r", "200", "-d", "60", "-s", "64", "--verify")
+    network.wait_spliced(2)
+    text = network.config.read_text()
+    network.kill_daemon()
+    network.config.write_text(text.replace("splice = auto", "splice = off"))
+    network.start_daemon()
+    env.until(lambda: network.paths() == [("relay", "policy")] * 2, "both on the relay")
+    assert not entries(network, "conns")
+    network.config.write_text(text)
+    network.ctl("reload")
+    network.wait_spliced(2)
+    messages = ended(client)["messages_total"]
+    network.wait_none()
+    lines = network.lines(2)
+    assert_exact(lines, messages)
+    assert [line["promotions"] for line in lines] == [2, 2]
+
+
 def directions(network):
     return [flow["formatted"]["value"]["direction"] for flow in entries(network, "flows4")]
 

@@ -104,6 +104,16 @@ static int fill_class(const struct adoption *a, struct ancestor *ancestor,
 	return ancestor->class_stats ? 0 : -ENOMEM;
 }
 
+/* By the configuration in force, unlike limits: off means now. */
+static enum config_kernel splice_of_route(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->n_routes; i++) {
+		if (strcmp(config->routes[i].name, name) == 0)
+			return config->routes[i].splice;
+	}
+	return CONFIG_KERNEL_AUTO;
+}
+
 static int fill(const struct adoption *a, struct ancestor *ancestor, const struct left_conn *conn)
 {
 	const struct leftovers *left = &a->left;
@@ -121,6 +131,7 @@ static int fill(const struct adoption *a, struct ancestor *ancestor, const struc
 	ancestor->route.tunnel_timeout_ms = ancestor->key.tunnel_timeout_ns / NS_PER_MS;
 	ancestor->route.max_duration_ms = ancestor->key.max_duration_ns / NS_PER_MS;
 	ancestor->route.keepalive_ping_ms = ancestor->key.keepalive_ping_ms;
+	ancestor->route.splice = splice_of_route(a->generation.config, ancestor->route.name);
 	ancestor->route.max_frame_bytes = ancestor->key.max_frame_bytes;
 	ancestor->route.max_message_bytes = ancestor->key.max_message_bytes;
 	return fill_class(a, ancestor, conn);
@@ -312,8 +323,10 @@ static void adopt(struct part *part, const struct left_conn *left, const struct 
 	if (w->shared->adopt)
 		w->shared->adopt(c, a->base, &endpoint);
 	sign(a, &left->conn);
-	if (promotion_adopt(c, keys, left->conn.legs, left->flows[0].policy) < 0)
-		connection_end(c, EGW_INTERNAL);
+	if (promotion_adopt(c, keys, left->conn.legs, left->flows[0].policy) < 0) {
+		connection_end(c, EGW_MEMORY);
+		give_up(a, left);
+	}
 	if (connection_is_closed(c)) {
 		add(&a->n_ended);
 		return;
@@ -321,6 +334,10 @@ static void adopt(struct part *part, const struct left_conn *left, const struct 
 	add(&a->n_adopted);
 	connection_limit_duration(c);
 	keepalive_begin(c);
+	/* As after a reload: a route with `splice = off` has it back on the relay. */
+	promotion_follow(c);
+	if (connection_is_closed(c))
+		return;
 	/* A reload came first, and has passed by. */
 	if (worker_generation(w) != a->base)
 		w->shared->follow(c);

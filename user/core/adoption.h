@@ -12,7 +12,8 @@
  * Names, and the limits that the connection was opened with, are those of its record: the
  * configuration may have been edited since. So it belongs to a generation of its own, which stands
  * for the one that is gone; from there it follows the next reload like any other, if there is a
- * route and an endpoint of these names.
+ * route and an endpoint of these names. Only where the route of its name has `splice = off` by now
+ * it goes back to the relay at once.
  */
 #pragma once
 #include "base/std.h"

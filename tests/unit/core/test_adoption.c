@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -43,6 +44,8 @@ struct given {
 	struct splice splice;
 	struct adoption *adoption;
 	const char *text; /* of the configuration */
+	void (*adopt)(struct connection *c, struct generation *base,
+		      const struct address *endpoint);
 };
 
 static void add_name(const struct given *g, enum sl_name_kind kind, const char *text, uint32_t id)
@@ -72,6 +75,7 @@ static void given_init(struct given *g, const char *route)
 	*g = (struct given){
 	    .splice = {.is_open = true, .epoch = 7, .quarantine_ns = QUARANTINE_NS},
 	    .text = TEXT,
+	    .adopt = routing_adopt,
 	};
 	g->splice.pins.flows.fd4 = map_create(SL_MAP_FLOWS4, 64);
 	g->splice.pins.flows.fd6 = map_create(SL_MAP_FLOWS6, 64);
@@ -108,7 +112,7 @@ static void given_start(struct given *g)
 	assert_int_equal(flow_table_count(&g->splice.pins.flows), 0);
 	worker_fixture_init(&g->f, g->text);
 	g->f.shared.splice = &g->splice;
-	g->f.shared.adopt = routing_adopt;
+	g->f.shared.adopt = g->adopt;
 	assert_int_equal(promoter_new(g->f.worker, &g->splice, &g->f.worker->promoter), 0);
 	assert_int_equal(adoption_new(&g->splice, &g->f.routing->generation, &g->adoption), 0);
 	assert_int_equal(adoption_begin(g->adoption, &g->f.worker, 1), 0);
@@ -388,6 +392,24 @@ static void adopt__goes_by_the_configuration_s_class(void **state)
 	given_done(&g);
 }
 
+/* As a reload would say it. Until it is at rest, which nobody can tell here, it tries. */
+static void adopt__goes_by_the_configuration_s_splice(void **state)
+{
+	struct connection *c;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	g.text = LISTENER CLUSTER "route r { proxy = c splice = off }\n class bulk { }\n";
+	given_start(&g);
+	c = worker_find(g.f.worker, 5);
+	assert_int_equal(c->promotion->state, PROMOTION_DEMOTING);
+	assert_int_equal(c->route->splice, CONFIG_KERNEL_OFF); /* nor will it leave it again */
+	connection_leave(c);
+	given_stop(&g);
+	given_done(&g);
+}
+
 static void adopt__names_what_is_not_configured(void **state)
 {
 	struct routing *next;
@@ -492,6 +514,58 @@ static void adopt__removes_what_belongs_to_nothing(void **state)
 	given_stop(&g);
 	given_done(&g);
 }
+
+#ifndef __SANITIZE_ADDRESS__ /* whose allocator does not return without memory */
+#define HELD_MAX 100000
+
+static void *held[HELD_MAX];
+static size_t n_held;
+
+/* From here on there is no memory for a promotion. */
+static void adopt_at_the_end_of_memory(struct connection *c, struct generation *base,
+				       const struct address *endpoint)
+{
+	struct rlimit limit;
+
+	routing_adopt(c, base, endpoint);
+	assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+	while (n_held < HELD_MAX && (held[n_held] = calloc(1, sizeof(struct promotion))))
+		n_held++;
+}
+
+static void give_memory_back(void)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+	while (n_held > 0)
+		free(held[--n_held]);
+}
+
+static void adopt__without_memory_leaves_nothing_behind(void **state)
+{
+	struct sl_conn conn;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	g.adopt = adopt_at_the_end_of_memory;
+	given_start(&g);
+	give_memory_back();
+	assert_null(worker_find(g.f.worker, 5));
+	assert_int_equal(g.f.worker->stats->closed[proto_error_index(EGW_MEMORY)], 1);
+	assert_false(has_record(&g, 5, &conn));
+	assert_int_equal(n_flows(&g), 0);
+	assert_int_equal(held_rows(&g), 0);
+	assert_int_equal(on_route(&g), 0);
+	given_stop(&g);
+	given_done(&g);
+}
+#endif
 
 static void adopt__of_a_worker_that_stops_leaves_the_rest(void **state)
 {
@@ -599,10 +673,14 @@ int main(void)
 	    cmocka_unit_test(adopt__follows_a_reload),
 	    cmocka_unit_test(adopt__keeps_the_rows_of_flows),
 	    cmocka_unit_test(adopt__goes_by_the_configuration_s_class),
+	    cmocka_unit_test(adopt__goes_by_the_configuration_s_splice),
 	    cmocka_unit_test(adopt__names_what_is_not_configured),
 	    cmocka_unit_test(adopt__accounts_for_what_has_ended),
 	    cmocka_unit_test(adopt__keeps_what_has_ended_until_its_line_is_written),
 	    cmocka_unit_test(adopt__removes_what_belongs_to_nothing),
+#ifndef __SANITIZE_ADDRESS__
+	    cmocka_unit_test(adopt__without_memory_leaves_nothing_behind),
+#endif
 	    cmocka_unit_test(adopt__of_a_worker_that_stops_leaves_the_rest),
 	    cmocka_unit_test(adopt__may_never_begin),
 	    cmocka_unit_test(lingering__tells_what_this_promotion_has_cost),
