@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the hook tells the daemon, through the ring buffer `events`. A record that finds no room is
- * counted (SL_STAT_EVENT_LOST); everything that it would have said stands in the flow's marks and
- * state as well, where a sweep finds it.
+ * counted (SL_STAT_EVENT_LOST); what it would have said stands in the flow's marks and state as
+ * well, where a sweep finds it, but for SL_EVENT_DEAF, which is told again while that goes on.
  */
 #pragma once
 #include "sluice/abi.h"

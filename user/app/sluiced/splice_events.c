@@ -67,7 +67,8 @@ static void tell(const struct splice_events *events, struct worker *w)
 		free(batch);
 }
 
-/* Everything that an event says stands in the entries as well. */
+/* Ends and refusals stand in the entries as well. That a peer is deaf does not: of that the hook
+ * tells again for as long as it goes on. */
 static void look_for_lost(struct splice_events *events)
 {
 	uint64_t n;
