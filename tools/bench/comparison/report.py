@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 
+from comparison import targets
+
 
 def write(result, path, top):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,8 @@ def print_splice(result):
     table(["target", "at", "is", "verdict"],
           [[verdict["target"], f"{verdict['limit']:g}", number(verdict["value"]),
             verdict_text(verdict)] for verdict in result["targets"]])
+    print("A target is for the geometric mean over its points; each of these may miss it by a "
+          f"factor of {targets.TOLERANCE:g}.\n")
 
 
 def verdict_text(verdict):
