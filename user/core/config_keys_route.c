@@ -135,8 +135,9 @@ static const struct config_key route_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_route, splice),
 	.help =
-	    "With off, connections stay on the relay, whatever kernel.splice says. A change counts "
-	    "for new connections.",
+	    "With off, connections stay on the relay, whatever kernel.splice says. Live ones "
+	    "follow a change: with off those that are spliced come back to the relay, with auto "
+	    "they may leave it again. One that was opened under off stays on the relay.",
     },
     {
 	.name = "splice_frames",

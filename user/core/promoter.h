@@ -40,7 +40,8 @@ void promoter_free(struct promoter *promoter);
  *  kept (RFC 9293 s3.4.2: 2 MSL), then free it */
 void promoter_retire(struct promoter *promoter, struct promotion *promotion);
 /**
- * promoter_settle() - the end of a loop turn: lines of the access log have been written
+ * promoter_settle() - the end of a loop turn: lines of the access log have been written, unless
+ * its reader has stalled
  *
  * Until then a connection that has ended can be told from one that lives by its entries alone. Were
  * this process killed, the next one would find it and write the line.

@@ -421,7 +421,7 @@ const struct verb verbs[] = {
      .takes_drain = true, .is_live = true, .print = print_drain},
     {"undrain", "undrain", "take new connections again", .takes_target = true,
      .print = print_undrain},
-    {"reload", "reload", "read the configuration file again; no connection is touched",
+    {"reload", "reload", "read the configuration file again; live connections go on",
      .print = print_reloaded},
     {"close", "close", "close connections politely (Close frame at a frame boundary)",
      .takes_conn = true, .takes_filter = true, .takes_close = true, .takes_all = true,

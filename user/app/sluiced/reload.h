@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reload: read the configuration file again and serve from it, without touching a connection. The
+ * Reload: read the configuration file again and serve from it, without ending a connection. The
  * old configuration goes on if the new one is wrong. Main thread only.
  */
 #pragma once
