@@ -224,11 +224,11 @@ route first { match { path = "/first" } proxy = other }
 
 def test_limits_run_on_and_the_operator_can_close(splice_network):
     """The record's tunnel_timeout, whatever the configuration says by now."""
-    network = splice_network(route="tunnel_timeout = 3s")
+    network = splice_network(route="tunnel_timeout = 8s")
     idle = network.client("-c", 2, "-m", "idle", "-d", "60")
     network.wait_spliced(2)
     network.kill_daemon()
-    network.config.write_text(network.config.read_text().replace("= 3s", "= 1h"))
+    network.config.write_text(network.config.read_text().replace("= 8s", "= 1h"))
     network.start_daemon()
     rows = adopted(network, 2)
     network.ctl("close", rows[0]["conn"])

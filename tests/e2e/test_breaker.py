@@ -119,7 +119,7 @@ def test_another_endpoint_is_tried(sluiced, name):
 def test_another_endpoint_is_tried_after_upgrade_timeout(sluiced, endpoint):
     with Backend() as good:
         daemon = sluiced(
-            proxy_config(endpoint.address, good.address, cluster="upgrade_timeout = 100ms")
+            proxy_config(endpoint.address, good.address, cluster="upgrade_timeout = 2s")
         )
         assert [ask(daemon)[0] for _ in range(2)] == [101] * 2
         assert endpoint.has_caller()

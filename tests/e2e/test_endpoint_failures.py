@@ -244,7 +244,7 @@ def test_other_endpoint_is_tried(sluiced, endpoint, request, bad, balance):
         proxy_config(
             request.getfixturevalue(bad),
             endpoint.address,
-            cluster=f"{TIMEOUTS}  balance = {balance}",
+            cluster=f"connect_timeout = 400ms  balance = {balance}",
         )
     )
     for i in range(4):

@@ -42,7 +42,7 @@ def test_an_endpoint_on_the_same_host(splice_network):
 def test_the_access_log_is_exact_to_the_byte(splice_network):
     network = splice_network()
     client = network.client("-c", 4, "-n", "20000", "-s", "64",
-                            "--hold-after-open", "1")
+                            "--hold-after-open", "3")
     messages = result_of(client)["messages_total"]
     network.wait_none()
     rows = network.lines(4)
@@ -93,7 +93,7 @@ def test_a_reset_ends_both_sides(splice_network):
 
 
 def test_tunnel_timeout_counts_what_the_kernel_sees(splice_network):
-    network = splice_network(route="tunnel_timeout = 1500ms")
+    network = splice_network(route="tunnel_timeout = 5s")
     busy = network.client("-c", 2, "-m", "rate", "-r", "40", "-d", "60")
     idle = network.client("-c", 3, "-m", "idle", "-d", "60")
     rows = network.lines(3)

@@ -177,7 +177,7 @@ def test_frames_over_a_limit_end_as_on_the_relay(splice_network, limit):
 
 
 def test_max_connection_duration_says_so(splice_network):
-    network = splice_network(route="max_connection_duration = 3s")
+    network = splice_network(route="max_connection_duration = 8s")
     client = network.client("-c", 4, "-m", "idle", "-d", "100")
     network.wait_spliced(4)
     network.wait_none()

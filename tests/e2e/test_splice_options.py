@@ -75,7 +75,7 @@ def test_options_of_one_leg(splice_network, version, sysctls, reason):
     n = 6
     client = network.client("-c", n, "-m", "pipeline", "--depth", 4, "-n",
                             env.scale_full(200, 2000), "-s", "64-200k", "--verify",
-                            "--hold-after-open", "0.5", "--timeout", "60")
+                            "--hold-after-open", "3", "--timeout", "60")
     path = "splice" if reason == "none" else "relay"
     env.until(lambda: network.paths() == [(path, reason)] * n, f"{n} connections: {path}")
     for leg in FAR:

@@ -34,7 +34,7 @@ def forwarded(network):
 
 def start_client(network, *mode):
     client = network.client("-c", CONNECTIONS, "-m", *(mode or ("pingpong",)), "-n", MESSAGES,
-                            "-s", "64-64k", "--verify", "--hold-after-open", "1", "--timeout", "60")
+                            "-s", "64-64k", "--verify", "--hold-after-open", "3", "--timeout", "60")
     network.wait_spliced(CONNECTIONS)
     return client
 

@@ -10,7 +10,7 @@ from lib.daemon import ECHO_CONFIG, proxy_config
 from lib.endpoint import RawEndpoint, tunnel
 
 IDLE_S = 0.8
-RENEWED_S = 3 if env.IN_VM else 0.8  # where traffic must come in time
+RENEWED_S = 3 if env.IN_VM else 2  # where traffic must come in time
 CONFIG = "limits { close_timeout = 600ms }\n"
 
 

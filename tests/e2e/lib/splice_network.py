@@ -242,14 +242,19 @@ route r {{ proxy = c  {route} }}
     def wait_spliced(self, n):
         env.until(lambda: self.paths() == [("splice", "none")] * n, f"{n} spliced connections")
 
-    def wait_moving(self, n_bytes=1, *options):
-        """Until so much more has come from each client; @options of show connections."""
+    def wait_moving(self, n_bytes=1, *options, conns=None):
+        """
+        Until so much more has come from each client, or on each of @conns; @options of show
+        connections.
+        """
 
         def counts():
             return {row["conn"]: row["bytes_in"]
-                    for row in self.ctl("show", "connections", *options)}
+                    for row in self.ctl("show", "connections", *options)
+                    if conns is None or row["conn"] in conns}
 
         before = counts()
+        assert conns is None or set(before) == conns
         env.until(lambda: all(n >= before[conn] + n_bytes for conn, n in counts().items()),
                   f"{n_bytes} bytes more on every connection")
 
