@@ -17,7 +17,7 @@ SANITIZED = (BUILD / "sluiced").is_file() and any(
 )
 
 # Guards against hanging, never asserted upon: a slow machine only waits longer.
-PATIENCE_S = 10 * (6 if IN_VM else 3 if SANITIZED else 1)
+PATIENCE_S = 30 * (2 if IN_VM else 3 if SANITIZED else 1)
 
 
 def scale(count, sanitized=1):
