@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An idle daemon sleeps: no timer ticks faster than once a second, however many connections."""
 
+import math
 import time
 
 import pytest
@@ -25,11 +26,12 @@ def test_idle_daemon_with_idle_connections(sluiced, peers, workers):
     ]
     daemon.wait_live(2 * count)
     env.until(lambda: is_settled(daemon), "the daemon to come to rest")
-    before = daemon.context_switches()
+    began, before = time.monotonic(), daemon.context_switches()
     time.sleep(WATCH_S)
     wakeups = daemon.context_switches() - before
-    # The main thread and each worker may have one timer a second.
-    assert wakeups <= (1 + workers) * WATCH_S + SLACK
+    # The main thread and each worker may have one timer a second. A busy machine sleeps for longer.
+    seconds = math.ceil(time.monotonic() - began)
+    assert wakeups <= (1 + workers) * seconds + SLACK
     for stream in held:
         stream.close()
     daemon.wait_live(0)

@@ -139,9 +139,10 @@ def test_a_reset_in_the_middle_of_everything_ends_both_sides(network, tunnels, f
             sender.start()
         one.read_exactly(chance.randrange(1, 400000))
         one.reset()
+        other.sock.settimeout(4 * env.PATIENCE_S)
         other.read_to_end()
         for sender in senders:
-            sender.join(env.PATIENCE_S)
+            sender.join(4 * env.PATIENCE_S)
             assert not sender.is_alive()
     # A reset that overtakes the last bytes is not to be believed, and counts when all are silent.
     rows_of(network, "reset", 4 * env.PATIENCE_S)
