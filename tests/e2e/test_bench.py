@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -399,11 +400,36 @@ def test_a_signal_ends_the_run_and_prints_what_it_has(number):
     assert client.returncode == 0 and result["interrupted"] and result["messages"] >= 10
 
 
-def test_a_signal_does_not_wait_for_a_stuck_peer():
+def test_a_signal_waits_for_answers_on_their_way():
+    def handler(connection):
+        accept_upgrade(connection)
+        message = connection.read_frame()
+        os.kill(client.pid, signal.SIGINT)
+        time.sleep(2)
+        connection.send(frame(BINARY, message.payload))
+        echo_frames(connection)
+
+    with RawServer(handler) as server:
+        client = subprocess.Popen([BENCH, "client", server.url, "--verify", "--json", "-d", "1h"],
+                                  stdout=subprocess.PIPE, text=True)
+        out, _ = client.communicate(timeout=PATIENCE_S)
+    result = json.loads(out)
+    assert client.returncode == 0 and result["interrupted"]
+    assert (result["messages"], result["unchecked"]) == (1, 0)
+    assert result["close_codes"] == {"1000": 1}
+
+
+def kill_twice(process):
+    """The second one is another signal: two of a kind that are pending are one."""
+    os.kill(process.pid, signal.SIGTERM)
+    os.kill(process.pid, signal.SIGINT)
+
+
+def test_a_second_signal_does_not_wait_for_a_stuck_peer():
     def handler(connection):
         accept_upgrade(connection)
         connection.read_frame()
-        os.kill(client.pid, signal.SIGTERM)
+        kill_twice(client)
         connection.read_frame()
 
     with RawServer(handler) as server:
@@ -414,12 +440,12 @@ def test_a_signal_does_not_wait_for_a_stuck_peer():
     assert client.returncode == 0 and result["interrupted"] and result["unchecked"] == 1
 
 
-def test_a_signal_does_not_wait_for_a_close_either():
+def test_a_second_signal_does_not_wait_for_a_close_either():
     def handler(connection):
         accept_upgrade(connection)
         connection.send(frame(BINARY, connection.read_frame().payload))
         assert connection.read_frame().opcode == CLOSE
-        os.kill(client.pid, signal.SIGTERM)
+        kill_twice(client)
         connection.read_frame()
 
     with RawServer(handler) as server:

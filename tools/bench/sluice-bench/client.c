@@ -75,7 +75,7 @@ static int make_workers(struct client_run *run)
 
 static void stop_all(struct client_run *run)
 {
-	__atomic_store_n(&run->is_stopping, true, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&run->n_stops, 1, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < run->n_workers; i++)
 		client_worker_wake(run->workers[i]);
 }
@@ -101,18 +101,20 @@ static bool watch(struct client_run *run, uint32_t n_threads, int stop_fd)
 	bool has_progress = !run->options->no_progress && isatty(STDERR_FILENO);
 	struct pollfd fds[] = {{.fd = run->done_fd, .events = POLLIN},
 			       {.fd = stop_fd, .events = POLLIN}};
-	bool is_stopped = false;
+	uint32_t n_signals = 0;
 	eventfd_t ended = 0;
 
 	while (ended < n_threads) {
 		eventfd_t n;
 
 		(void)poll(fds, ARRAY_SIZE(fds), has_progress ? PROGRESS_MS : -1);
-		if (fds[1].revents) {
-			is_stopped = true;
-			fds[1].fd = -1;
+		if (fds[1].revents && process_take_signal(stop_fd)) {
 			stop_all(run);
-			process_restore_signals(stop_fd); /* a second one kills */
+			n_signals++;
+		}
+		if (n_signals == 2 && fds[1].fd >= 0) {
+			fds[1].fd = -1;
+			process_restore_signals(stop_fd); /* a third one kills */
 		}
 		if (eventfd_read(run->done_fd, &n) == 0)
 			ended += n;
@@ -121,7 +123,7 @@ static bool watch(struct client_run *run, uint32_t n_threads, int stop_fd)
 	}
 	if (has_progress)
 		fputs("\r\033[K", stderr);
-	return is_stopped;
+	return n_signals > 0;
 }
 
 static int run_threads(struct client_run *run, int stop_fd, bool *ret_interrupted)

@@ -16,14 +16,12 @@
 
 #define EVENTS_MAX 256
 /* Openings on their way at once: enough to keep a server busy, few enough for any backlog. */
-#define OPENING_MAX 128
-#define REOPEN_DELAY_NS                                                                        \
-	(50 * NS_PER_MS)               /* after an error, so that a dead target is not a storm \
-					*/
-#define BARREN_MAX      20             /* errors in a row before a slot is given up */
-#define DESCRIBED_MAX   10             /* errors on stderr */
-#define INTERRUPT_NS    (1 * NS_PER_S) /* for the closing handshakes after a signal */
-#define FINISH_TIMEOUTS 10             /* FINISH lasts as many --timeout at most */
+#define OPENING_MAX     128
+#define REOPEN_DELAY_NS (50 * NS_PER_MS) /* after an error: a dead target is no storm */
+#define BARREN_MAX      20               /* errors in a row before a slot is given up */
+#define DESCRIBED_MAX   10               /* errors on stderr */
+#define INTERRUPT_NS    (10 * NS_PER_S)  /* for answers and closing handshakes after a signal */
+#define FINISH_TIMEOUTS 10               /* FINISH lasts as many --timeout at most */
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
@@ -282,11 +280,11 @@ static void begin_finish(struct client_worker *w, bool is_interrupted)
 		client_conn_finish(&w->conns[i]);
 }
 
-/* A signal that comes when the run is finishing anyway. */
-static void hurry_finish(struct client_worker *w)
+/* A signal that comes when the run is finishing anyway, or another one. */
+static void hurry_finish(struct client_worker *w, uint64_t within_ns)
 {
 	w->is_interrupted = true;
-	w->give_up_ns = MIN(w->give_up_ns, w->now_ns + INTERRUPT_NS);
+	w->give_up_ns = MIN(w->give_up_ns, w->now_ns + within_ns);
 }
 
 static bool is_load_over(const struct client_worker *w)
@@ -310,7 +308,7 @@ static void give_up(struct client_worker *w)
 
 static void advance_phase(struct client_worker *w)
 {
-	bool is_stopping = __atomic_load_n(&w->run->is_stopping, __ATOMIC_RELAXED);
+	uint32_t n_stops = __atomic_load_n(&w->run->n_stops, __ATOMIC_RELAXED);
 
 	learn_start(w);
 	if (w->phase == CLIENT_PHASE_OPEN &&
@@ -320,12 +318,14 @@ static void advance_phase(struct client_worker *w)
 		begin_load(w);
 	if (w->phase == CLIENT_PHASE_LOAD && !w->is_measuring && w->now_ns >= w->measure_ns)
 		begin_measuring(w);
-	if (w->phase < CLIENT_PHASE_FINISH && is_stopping)
+	if (w->phase < CLIENT_PHASE_FINISH && n_stops > 0)
 		begin_finish(w, true);
 	if (w->phase == CLIENT_PHASE_LOAD && is_load_over(w))
 		begin_finish(w, false);
-	if (w->phase == CLIENT_PHASE_FINISH && is_stopping && !w->is_interrupted)
-		hurry_finish(w);
+	if (w->phase == CLIENT_PHASE_FINISH && n_stops > 0 && !w->is_interrupted)
+		hurry_finish(w, INTERRUPT_NS);
+	if (w->phase == CLIENT_PHASE_FINISH && n_stops > 1)
+		hurry_finish(w, 0);
 	if (w->phase == CLIENT_PHASE_FINISH && w->now_ns >= w->give_up_ns)
 		give_up(w);
 	if (w->phase == CLIENT_PHASE_FINISH && w->n_over == w->n_conns)

@@ -31,7 +31,7 @@ struct client_run {
 	uint64_t start_ns;    /* when the load begins; 0 until all connections were tried */
 	uint32_t n_ready;     /* threads whose connections were all tried */
 	uint32_t n_described; /* errors described on stderr */
-	bool is_stopping;     /* a signal came */
+	uint32_t n_stops;     /* signals that came; from the second on, nothing is waited for */
 	/* set up before the threads start */
 	struct client_worker **workers;
 	uint32_t n_workers;
@@ -43,7 +43,8 @@ struct client_run {
  *     was tried         start   the answers,
  *                       came    then Close
  *
- * A signal leads from each to FINISH. In handshake mode OPEN is empty: opening is the load.
+ * A signal leads from each to FINISH, and another one to its end. In handshake mode OPEN is empty:
+ * opening is the load.
  */
 enum client_phase {
 	CLIENT_PHASE_OPEN,

@@ -40,13 +40,19 @@ int process_stop_fd(void)
 	return fd < 0 ? -errno : fd;
 }
 
+bool process_take_signal(int stop_fd)
+{
+	struct signalfd_siginfo info;
+
+	return read(stop_fd, &info, sizeof(info)) > 0;
+}
+
 void process_restore_signals(int stop_fd)
 {
 	sigset_t set = stop_signals();
-	struct signalfd_siginfo info;
 
 	/* What is still pending would be delivered at once. */
-	while (read(stop_fd, &info, sizeof(info)) > 0)
+	while (process_take_signal(stop_fd))
 		;
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -11,6 +11,8 @@ uint64_t process_raise_nofile(void);
  * Call before threads start. Return: an owned non-blocking descriptor, or -errno.
  */
 int process_stop_fd(void);
+/** process_take_signal() - take one from @stop_fd. Return: false if there was none */
+bool process_take_signal(int stop_fd);
 /** process_restore_signals() - take what came from @stop_fd, and let further ones kill again */
 void process_restore_signals(int stop_fd);
 /**
