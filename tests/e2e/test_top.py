@@ -14,6 +14,7 @@ from lib.control import ControlError
 from lib.daemon import ECHO_CONFIG, SANITIZER_ENV, proxy_config
 from lib.endpoint import tunnel
 from lib.process import Process, run
+from lib.screen import Screen
 from lib.terminal import Terminal
 
 CONFIG = "worker { count = 2 }\n" + ECHO_CONFIG
@@ -51,7 +52,7 @@ class Talk:
 
 
 def once(daemon, *argv):
-    code, out, err = daemon.sluicectl("top", "--once", "--delay", "500ms", *argv)
+    code, out, err = daemon.sluicectl("top", "--once", "--delay", "2s", *argv)
     assert (code, err) == (0, "")
     return out.splitlines()
 
@@ -259,6 +260,18 @@ def test_keys(sluiced, endpoint):
     server.close()
 
 
+def test_what_was_written_for_another_size_is_not_the_programs_fault():
+    screen = Screen(160, 45)
+    screen.feed(b"\x1b[H\x1b[Jfirst")
+    screen.resize(30, 9)
+    screen.feed(b"\x1b[44;150Hlate\r\nand below\x1b[40B")
+    screen.feed(b"\x1b[H\x1b[Jsecond")
+    assert screen.rows() == ["second"] + [""] * 8
+    for beyond in b"\x1b[10;1H", b"\x1b[1;31H", b"\x1b[9B", b"\n" * 9:
+        with pytest.raises(AssertionError):
+            screen.feed(beyond)
+
+
 def test_it_follows_the_size_of_the_terminal(sluiced):
     daemon = sluiced(CONFIG)
     held = [ws_raw.connect(daemon.address()) for _ in range(30)]
@@ -282,7 +295,7 @@ def test_it_follows_the_size_of_the_terminal(sluiced):
 def test_the_terminal_is_given_back(sluiced, how):
     with live(sluiced(CONFIG), TERM="xterm") as terminal:
         terminal.screen = None  # which knows another one
-        env.until(lambda: terminal.read(0.05) or b"by rate" in terminal.written, "a screen")
+        env.until(lambda: (terminal.read(0.05), b"by rate" in terminal.written)[1], "a screen")
         assert not terminal.is_restored()
         assert end(terminal, how) == ""
         assert terminal.written.count(b"\x1b[?1049h") == 1  # to the other screen, and back

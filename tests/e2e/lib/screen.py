@@ -19,12 +19,16 @@ class Screen:
         self.resize(columns, rows)
 
     def resize(self, columns, rows):
-        """The program draws everything anew when it is told."""
+        """
+        The program draws everything anew when it is told. What it has written before that is for
+        the size before: it goes, like on any terminal, no further than to the margins.
+        """
         self.columns, self.n_rows = columns, rows
         self.cells = [[" "] * columns for _ in range(rows)]
         self.reversed = [[False] * columns for _ in range(rows)]
         self.x = self.y = 0
         self.is_reversed = False
+        self.is_stale = True
 
     def rows(self):
         return ["".join(row).rstrip() for row in self.cells]
@@ -55,8 +59,7 @@ class Screen:
         if character == "\r":
             self.x = 0
         elif character == "\n":
-            assert self.y < self.n_rows - 1, "it scrolls"
-            self.y += 1
+            self.y = self._within(self.n_rows, self.y + 1, "it scrolls")
         elif character == "\b":
             self.x = max(self.x - 1, 0)
         elif character >= " ":
@@ -68,6 +71,11 @@ class Screen:
         else:
             raise AssertionError(f"unknown to this screen: {character!r}")
 
+    def _within(self, size, at, what):
+        """Only what was written for another size may try to leave the margins."""
+        assert self.is_stale or 0 <= at < size, what
+        return min(max(at, 0), size - 1)
+
     def _clear(self, y, begin, end):
         for x in range(begin, end):
             self.cells[y][x] = " "
@@ -77,22 +85,22 @@ class Screen:
         numbers = [int(n or 0) for n in parameters.lstrip("?").split(";")]
         first = max(numbers[0], 1)
         if final in "Hf":
-            self.y = first - 1
-            self.x = max(numbers[1], 1) - 1 if len(numbers) > 1 else 0
-            assert self.y < self.n_rows and self.x < self.columns, parameters
-        elif final == "A":
-            self.y -= first
-        elif final == "B":
-            self.y += first
-        elif final == "C":
-            self.x += first
-        elif final == "D":
-            self.x -= first
+            column = max(numbers[1], 1) if len(numbers) > 1 else 1
+            self.y = self._within(self.n_rows, first - 1, parameters)
+            self.x = self._within(self.columns, column - 1, parameters)
+        elif final in "AB":
+            y = self.y - first if final == "A" else self.y + first
+            self.y = self._within(self.n_rows, y, parameters + final)
+        elif final in "CD":
+            x = self.x - first if final == "D" else self.x + first
+            self.x = self._within(self.columns, x, parameters + final)
         elif final == "K":
             x = min(self.x, self.columns - 1)
             self._clear(self.y, 0 if numbers[0] else x, x + 1 if numbers[0] == 1 else self.columns)
         elif final == "J":
             begin = 0 if numbers[0] == 2 else self.y
+            if numbers[0] == 2 or self.x == self.y == 0:
+                self.is_stale = False  # from here on it is drawn anew
             for y in range(begin, self.n_rows):
                 self._clear(y, self.x if y == self.y and numbers[0] != 2 else 0, self.columns)
         elif final == "m":

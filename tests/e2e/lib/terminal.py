@@ -18,7 +18,7 @@ class Terminal:
     def __init__(self, argv, columns=80, rows=24, environment=None, has_screen=False):
         self.screen = screen.Screen(columns, rows) if has_screen else None
         self.controller, inside = pty.openpty()
-        self.resize(columns, rows)
+        self._set_size(columns, rows)
         self.before = termios.tcgetattr(inside)
         self.written = b""
         self.process = subprocess.Popen(
@@ -34,13 +34,18 @@ class Terminal:
         self.inside = inside
 
     def resize(self, columns, rows):
-        """As a window manager would; the kernel tells the program."""
-        size = struct.pack("4H", rows, columns, 0, 0)
-        if self.screen:
-            while self.read():
-                pass
-            self.screen.resize(columns, rows)
-        fcntl.ioctl(self.controller, termios.TIOCSWINSZ, size)
+        """
+        As a window manager would; the kernel tells the program. Until it has begun to draw anew: it
+        writes for one size at a time.
+        """
+        while self.read():
+            pass
+        self.screen.resize(columns, rows)
+        self._set_size(columns, rows)
+        self.until_shown(lambda _: not self.screen.is_stale)
+
+    def _set_size(self, columns, rows):
+        fcntl.ioctl(self.controller, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
     def read(self, wait_s=0):
         """Takes what there is to be read. Returns whether there was anything."""
