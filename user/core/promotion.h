@@ -122,7 +122,7 @@ enum sluice_reason promotion_relayed(struct connection *c);
  * But while the program at @to thinks, its kernel can be made to acknowledge.
  */
 void promotion_on_relayed(struct connection *c, struct leg *to);
-/** promotion_number() - the how manieth the next one of @c is; sticks at 2^16 - 1 */
+/** promotion_number() - of the next one of @c, from 1; sticks at 2^16 - 1 */
 uint16_t promotion_number(const struct connection *c);
 /** promotion_spend() - count the time since @begin_ns as spent on it */
 void promotion_spend(struct promotion *p, uint64_t begin_ns);
@@ -146,9 +146,10 @@ uint16_t promotion_peer_mss(const struct promotion_leg *leg);
  * and look whether they have ended
  * @keys: by enum sl_direction
  * @legs: likewise, of its record
- * @policy: of the entries, and held for it from here on, also on failure
+ * @policy: of the entries, and held for it
  *
- * Its port has been marked as used, and its record is in conns. Return: 0 or -ENOMEM.
+ * Its port has been marked as used, and its record is in conns. Return: 0, and all of this is the
+ * promotion's; or -ENOMEM, and it is the caller's still.
  */
 int promotion_adopt(struct connection *c, const struct flow_key *const keys[2],
 		    const struct sl_leg legs[2], uint8_t policy);
