@@ -310,6 +310,14 @@ def test_close_of_an_unknown_connection(daemon):
     assert error.value.code == "no_such_connection"
 
 
+def test_of_one_that_is_there_nothing_may_have_to_be_done(daemon):
+    with ws_raw.connect(daemon.address()):
+        conn = daemon.ctl("show.connections")[0]["conn"]
+        assert daemon.ctl("splice.demote", conn=conn) == {"demoted": 0}
+        with pytest.raises(ControlError):
+            daemon.ctl("splice.demote", conn=conn, route="second")
+
+
 @pytest.mark.parametrize("command", ["show.connections", "top"])
 def test_stopping_while_answers_are_under_way(daemon, command):
     """Calls that nobody can answer any more leave nothing behind (LeakSanitizer looks)."""

@@ -179,26 +179,32 @@ struct visit {
 	const char *result;     /* what the count is called in the answer */
 	unsigned int n_pending; /* workers that have not answered; main thread only */
 	_Atomic uint64_t n_done;
+	atomic_bool is_found; /* one that the filter matches, whether or not it counts */
 };
 
 static void visit_answered(const struct mail *mail)
 {
 	struct visit *visit = mail->ptr;
 	uint64_t n_done;
+	bool is_found;
 
 	if (--visit->n_pending > 0)
 		return;
 	n_done = atomic_load_explicit(&visit->n_done, memory_order_relaxed);
-	if (n_done == 0 && visit->args.filter.id)
+	is_found = atomic_load_explicit(&visit->is_found, memory_order_relaxed);
+	if (visit->args.filter.id && !is_found)
 		control_fail(visit->call, "no_such_connection", "no connection has that id");
 	else
 		control_finish(visit->call, json_pack("{s:o}", visit->result, json_u64(n_done)));
 	free(visit);
 }
 
-static bool visit_one(const struct visit *visit, struct connection *c)
+static bool visit_one(struct visit *visit, struct connection *c)
 {
-	return connection_filter_matches(&visit->args.filter, c) && visit->fn(visit, c);
+	if (!connection_filter_matches(&visit->args.filter, c))
+		return false;
+	atomic_store_explicit(&visit->is_found, true, memory_order_relaxed);
+	return visit->fn(visit, c);
 }
 
 /* One worker's share of it, on its thread. */
