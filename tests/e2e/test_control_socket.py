@@ -318,7 +318,7 @@ def test_of_one_that_is_there_nothing_may_have_to_be_done(daemon):
             daemon.ctl("splice.demote", conn=conn, route="second")
 
 
-@pytest.mark.parametrize("command", ["show.connections", "top"])
+@pytest.mark.parametrize("command", ["show.connections", "top", "splice.pause"])
 def test_stopping_while_answers_are_under_way(daemon, command):
     """Calls that nobody can answer any more leave nothing behind (LeakSanitizer looks)."""
     held = [ws_raw.connect(daemon.address()) for _ in range(env.scale(600))]

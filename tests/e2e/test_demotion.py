@@ -4,16 +4,14 @@
 import json
 import os
 import signal
-import struct
 import time
 
 import pytest
 
-from lib import env, ws_raw
+from lib import env, pins, ws_raw
+from lib.control import Control
 from lib.splice_network import ended
 
-PINS = "/sys/fs/bpf/sluice"
-SL_HOLD, SL_ACTIVE = 1, 2
 PING_MS = 2400  # within it, a slow machine must have spliced it, and the test have seen that
 
 
@@ -155,6 +153,58 @@ def test_kept_until_told_otherwise(make_tunnels):
     assert demotions(network, reason="operator", result="done") == 2 == demotions(network)
 
 
+def pause(control):
+    """Answered when nothing is spliced any more that is not yet."""
+    control.send(b'{"v":1,"id":1,"cmd":"splice.pause","args":{}}\n')
+    assert control.read_line() == {"id": 1, "ok": True, "data": {"paused": True}, "more": True}
+
+
+def test_a_pause_is_over_when_the_last_that_wanted_it_has_gone(make_tunnels):
+    tunnels = make_tunnels()
+    network = tunnels.network
+    pairs = tunnels.open_spliced(2)
+    with Control(network.control) as one:
+        pause(one)
+        wait_relayed(network, 2)
+        with Control(network.control) as other:
+            pause(other)
+            pairs.append(tunnels.open())
+        assert network.ctl("promote") == {"resumed": 0}
+        for pair in pairs:
+            for _ in range(5):
+                talk(*pair)
+        assert network.paths() == [("relay", "demoted")] * 3
+    network.wait_spliced(3)
+    for pair in pairs:
+        talk(*pair)
+    assert demotions(network, reason="operator", result="done") == 2 == demotions(network)
+
+
+@pytest.mark.parametrize("which", ["one", "all"])
+@pytest.mark.parametrize("is_before", [True, False], ids=["before", "meanwhile"])
+def test_a_pause_leaves_the_operators_order_as_it_is(make_tunnels, which, is_before):
+    tunnels = make_tunnels()
+    network = tunnels.network
+    pairs = tunnels.open_spliced(2)
+    order = ("demote", network.connections()[0]["conn"] if which == "one" else "--all")
+    n_told, n_kept = (1, 1) if which == "one" else (2, 2)
+    if is_before:
+        assert network.ctl(*order) == {"demoted": n_told}
+    with Control(network.control) as control:
+        pause(control)
+        wait_relayed(network, 2)
+        if not is_before:
+            assert network.ctl(*order) == {"demoted": 0}
+    kept = [("relay", "demoted")] * n_kept + [("splice", "none")] * (2 - n_kept)
+    env.until(lambda: network.paths() == kept, "what the operator has left")
+    for pair in pairs:
+        for _ in range(5):
+            talk(*pair)
+    assert network.paths() == kept
+    assert network.ctl("promote") == {"resumed": n_kept}
+    network.wait_spliced(2)
+
+
 # ---- busy ones ------------------------------------------------------------------------------
 
 
@@ -264,13 +314,7 @@ def test_a_hold_that_somebody_has_left_is_waited_for(make_tunnels):
     client, server = tunnels.open_spliced()
     talk(client, server)
     deadline_ns = time.monotonic_ns() + 700_000_000
-    dump = ("bpftool", "-j", "map", "dump", "pinned", f"{PINS}/flows4")
-    for row in json.loads(network.box.run(*dump).stdout):
-        value = bytes(int(byte, 16) for byte in row["value"])
-        held = struct.pack("<I", SL_HOLD | SL_ACTIVE << 4 | 7 << 8) + value[4:8] + struct.pack(
-            "<Q", deadline_ns) + value[16:]
-        network.box.run("bpftool", "map", "update", "pinned", f"{PINS}/flows4", "key",
-                        *row["key"], "value", *(f"0x{byte:02x}" for byte in held))
+    pins.hold_flows(network.box, deadline_ns)
     network.ctl("close", "--all")
     answer_close(client, server, 1001)
     assert time.monotonic_ns() > deadline_ns

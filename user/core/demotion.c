@@ -217,8 +217,6 @@ static void act(struct promotion *p, const struct sl_flow flows[2])
 		c->ops->close(c, d->error, d->code, (struct slice){d->text, d->text_len});
 		return;
 	}
-	if (d->reason == DEMOTION_OPERATOR)
-		promotion_keep(c);
 	keepalive_on_demotion(c);
 }
 

@@ -122,6 +122,24 @@ void promotion_leave_endpoint(struct connection *c, bool was_sent)
 	promotion_entries_drop_port(c->promotion, was_sent);
 }
 
+/* ---- orders -------------------------------------------------------------------------------- */
+
+/* Of several that say so, the last has to be taken back. */
+static bool is_ordered_back(const struct promotion *p)
+{
+	const struct worker_shared *shared = p->c->worker->shared;
+
+	return p->is_kept ||
+	       atomic_load_explicit(&shared->splice_pauses, memory_order_relaxed) != 0;
+}
+
+static void stay(struct promotion *p)
+{
+	timer_disarm(&p->timer);
+	p->state = PROMOTION_KEPT;
+	connection_set_path(p->c, SLUICE_PATH_RELAY, SLUICE_REASON_DEMOTED);
+}
+
 /* ---- a try --------------------------------------------------------------------------------- */
 
 static bool is_leg_quiet(const struct leg *leg)
@@ -246,8 +264,14 @@ static struct attempt try_timed(struct promotion *p)
 
 static void try_it(struct promotion *p)
 {
-	struct attempt attempt = try_timed(p);
+	struct attempt attempt;
 
+	/* Whoever gave the order need not wait until all have been told of it. */
+	if (is_ordered_back(p)) {
+		stay(p);
+		return;
+	}
+	attempt = try_timed(p);
 	stats_add_try(p->c->worker->stats, attempt.reason, attempt.is_final);
 	if (attempt.reason == SLUICE_REASON_NONE) {
 		spliced_begin(p);
@@ -317,11 +341,6 @@ static void timer_cb(struct timer *timer)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static bool is_paused(const struct promotion *p)
-{
-	return atomic_load_explicit(&p->c->worker->shared->is_splice_paused, memory_order_relaxed);
-}
-
 static void begin_tries(struct promotion *p)
 {
 	p->state = PROMOTION_WAITING;
@@ -337,7 +356,7 @@ enum sluice_reason promotion_relayed(struct connection *c)
 		stats_add_try(c->worker->stats, (enum sluice_reason)c->splice_reason, true);
 		return (enum sluice_reason)c->splice_reason;
 	}
-	if (is_paused(p)) {
+	if (is_ordered_back(p)) {
 		p->state = PROMOTION_KEPT;
 		return SLUICE_REASON_DEMOTED;
 	}
@@ -353,7 +372,7 @@ void promotion_demoted(struct promotion *p, enum sluice_reason reason)
 		reason = refusal;
 	if (reason != SLUICE_REASON_BUSY)
 		p->state = PROMOTION_REFUSED;
-	else if (is_paused(p))
+	else if (is_ordered_back(p))
 		p->state = PROMOTION_KEPT;
 	else
 		begin_tries(p);
@@ -380,22 +399,32 @@ void promotion_follow(struct connection *c)
 	}
 }
 
-void promotion_keep(struct connection *c)
+void promotion_keep(struct connection *c, bool is_kept)
+{
+	if (c->promotion)
+		c->promotion->is_kept = is_kept;
+}
+
+bool promotion_recall(struct connection *c)
 {
 	struct promotion *p = c->promotion;
 
-	if (!p || p->state != PROMOTION_WAITING)
-		return;
-	timer_disarm(&p->timer);
-	p->state = PROMOTION_KEPT;
-	connection_set_path(c, SLUICE_PATH_RELAY, SLUICE_REASON_DEMOTED);
+	if (!p || !is_ordered_back(p))
+		return false;
+	if (promotion_is_spliced(p)) {
+		demotion_begin(c, DEMOTION_OPERATOR, 0);
+		return true;
+	}
+	if (p->state == PROMOTION_WAITING)
+		stay(p);
+	return false;
 }
 
 bool promotion_resume(struct connection *c)
 {
 	struct promotion *p = c->promotion;
 
-	if (!p)
+	if (!p || is_ordered_back(p))
 		return false;
 	demotion_call_off(p);
 	if (p->state != PROMOTION_KEPT)

@@ -47,7 +47,7 @@ enum promotion_state {
 	PROMOTION_LEARNING,
 	PROMOTION_WAITING,
 	PROMOTION_REFUSED, /* on the relay for good */
-	PROMOTION_KEPT,    /* on the relay until promotion_resume() */
+	PROMOTION_KEPT,    /* on the relay, by order, until promotion_resume() */
 	PROMOTION_SUSPECT, /* back on the relay, which is to see what the kernel has refused */
 	PROMOTION_LINGERING,
 	PROMOTION_SPLICED,
@@ -85,6 +85,7 @@ struct promotion {
 	uint8_t state;  /* enum promotion_state */
 	uint8_t policy; /* its row, in both entries */
 	bool has_policy;
+	bool is_kept;                     /* the operator's order for this one: on the relay */
 	bool has_port;                    /* of @source, taken from the pool */
 	bool has_record;                  /* in `conns` */
 	bool is_over;                     /* the kernel has seen its end */
@@ -134,10 +135,14 @@ void promotion_demoted(struct promotion *p, enum sluice_reason reason);
 /** promotion_follow() - it has another route, or the route another configuration: it may have to
  *  leave the kernel for that */
 void promotion_follow(struct connection *c);
-/** promotion_keep() - on the relay: let it not leave that. Nothing happens to one that is spliced
- */
-void promotion_keep(struct connection *c);
-/** promotion_resume() - it may leave the relay again. Return: whether it was kept from that */
+/** promotion_keep() - the operator's order for this one is to be on the relay, or is taken back;
+ *  carried out by the next two */
+void promotion_keep(struct connection *c, bool is_kept);
+/** promotion_recall() - if an order says so, for this one or for all, have it on the relay, and let
+ *  it not leave that. Return: whether it has to come back for that */
+bool promotion_recall(struct connection *c);
+/** promotion_resume() - if no order says otherwise, it may leave the relay again. Return: whether
+ * it was kept from that */
 bool promotion_resume(struct connection *c);
 /** promotion_peer_mss() - of the peer's SYN, as far as the way carries it: options included */
 uint16_t promotion_peer_mss(const struct promotion_leg *leg);

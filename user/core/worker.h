@@ -28,6 +28,12 @@ struct drain_plan;
 struct promoter;
 struct splice;
 
+/* Orders to all connections to be on the relay. None leaves it while there is one. */
+enum splice_pause {
+	SPLICE_PAUSE_OPERATOR = 1 << 0, /* until the operator says otherwise */
+	SPLICE_PAUSE_CALLS = 1 << 1,    /* while somebody has a splice.pause open */
+};
+
 /* What all workers of a process share; set up before the first one starts. */
 struct worker_shared {
 	struct conn_id_source conn_ids;
@@ -42,8 +48,8 @@ struct worker_shared {
 	/* Counts an adopted one where route and endpoint of its names are, if @base has them. */
 	void (*adopt)(struct connection *c, struct generation *base,
 		      const struct address *endpoint);
-	atomic_bool is_draining;      /* requests are refused; by any thread */
-	atomic_bool is_splice_paused; /* none leaves the relay; by any thread */
+	atomic_bool is_draining;            /* requests are refused; by any thread */
+	_Atomic unsigned int splice_pauses; /* enum splice_pause bits; by any thread */
 };
 
 /* Kinds of ordinary work, in queues of their own (base/work_queue.h). */

@@ -2,6 +2,7 @@
 """What sluice-loader has left in a box: its own view of it, and bpftool's."""
 
 import json
+import struct
 
 from lib import box as boxes
 
@@ -86,3 +87,24 @@ def remove_by_force(box, interface):
         box.run("tc", "filter", "del", "dev", interface, "ingress")
     else:  # the link goes with its pin, a little later
         box.run("rm", f"{PINS}/hooks/tcx_{row['netns']}_{row['ifindex']}")
+
+
+def flow_rows(box):
+    dump = box.run("bpftool", "-j", "map", "dump", "pinned", f"{PINS}/flows4").stdout
+    return json.loads(dump)
+
+
+def conn_id_of(row):
+    return row["formatted"]["value"]["conn_id"]
+
+
+def hold_flows(box, deadline_ns, conn_id=None):
+    """All, or those of one connection: in HOLD until then, as by somebody who has left them so."""
+    for row in flow_rows(box):
+        if conn_id not in (None, conn_id_of(row)):
+            continue
+        value = bytes(int(byte, 16) for byte in row["value"])
+        held = struct.pack("<I", HOLD | ACTIVE << 4 | 7 << 8) + value[4:8] + struct.pack(
+            "<Q", deadline_ns) + value[16:]
+        box.run("bpftool", "map", "update", "pinned", f"{PINS}/flows4", "key", *row["key"],
+                "value", *(f"0x{byte:02x}" for byte in held))

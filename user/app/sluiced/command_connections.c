@@ -9,9 +9,7 @@
 #include "app/sluiced/json_util.h"
 #include "app/sluiced/survey.h"
 #include "core/connection.h"
-#include "core/demotion.h"
 #include "core/promotion.h"
-#include "core/spliced.h"
 #include "proto/control_message.h"
 
 /* ---- show.connections ---------------------------------------------------------------------- */
@@ -172,7 +170,7 @@ struct visit;
 typedef bool visit_fn(const struct visit *visit, struct connection *c);
 
 struct visit {
-	struct control_call *call;
+	struct control_call *call; /* NULL = nobody waits for it */
 	struct gateway *gateway;
 	struct command_args args;
 	visit_fn *fn;
@@ -182,20 +180,25 @@ struct visit {
 	atomic_bool is_found; /* one that the filter matches, whether or not it counts */
 };
 
-static void visit_answered(const struct mail *mail)
+static void visit_answer(const struct visit *visit)
 {
-	struct visit *visit = mail->ptr;
-	uint64_t n_done;
-	bool is_found;
+	uint64_t n_done = atomic_load_explicit(&visit->n_done, memory_order_relaxed);
+	bool is_found = atomic_load_explicit(&visit->is_found, memory_order_relaxed);
 
-	if (--visit->n_pending > 0)
-		return;
-	n_done = atomic_load_explicit(&visit->n_done, memory_order_relaxed);
-	is_found = atomic_load_explicit(&visit->is_found, memory_order_relaxed);
 	if (visit->args.filter.id && !is_found)
 		control_fail(visit->call, "no_such_connection", "no connection has that id");
 	else
 		control_finish(visit->call, json_pack("{s:o}", visit->result, json_u64(n_done)));
+}
+
+static void visit_answered(const struct mail *mail)
+{
+	struct visit *visit = mail->ptr;
+
+	if (--visit->n_pending > 0)
+		return;
+	if (visit->call)
+		visit_answer(visit);
 	free(visit);
 }
 
@@ -274,14 +277,20 @@ static void visit_run(struct worker *w, void *arg)
 		visit_end_on_worker(visit, 0);
 }
 
-static void visit_begin(struct control_call *call, const struct command_args *args, visit_fn *fn,
-			const char *result)
+static void visit_refuse(struct control_call *call, const char *why)
 {
-	struct gateway *g = control_call_gateway(call);
+	if (call)
+		control_fail(call, CONTROL_ERROR_BUSY, "%s", why);
+}
+
+/* @call: to be answered at the end; NULL = none */
+static void visit_begin(struct gateway *g, struct control_call *call,
+			const struct command_args *args, visit_fn *fn, const char *result)
+{
 	struct visit *visit = calloc(1, sizeof(*visit));
 
 	if (!visit) {
-		control_fail(call, CONTROL_ERROR_BUSY, "out of memory");
+		visit_refuse(call, "out of memory");
 		return;
 	}
 	visit->call = call;
@@ -294,7 +303,7 @@ static void visit_begin(struct control_call *call, const struct command_args *ar
 		visit->n_pending += worker_call(g->workers[i], visit_run, visit) == 0;
 	if (visit->n_pending == 0) {
 		free(visit);
-		control_fail(call, CONTROL_ERROR_BUSY, "the workers are too busy");
+		visit_refuse(call, "the workers are too busy");
 	}
 }
 
@@ -321,26 +330,30 @@ static bool close_one(const struct visit *visit, struct connection *c)
 void command_close(struct control_call *call, const struct command_args *args)
 {
 	if (is_told_which(call, args))
-		visit_begin(call, args, close_one, "closed");
+		visit_begin(control_call_gateway(call), call, args, close_one, "closed");
 }
 
 /* ---- splice.demote, splice.resume ------------------------------------------------------------ */
 
-static bool demote_one(const struct visit *visit, struct connection *c)
+static void set_pause(struct gateway *g, enum splice_pause pause)
 {
-	bool is_spliced = spliced_is(c);
-
-	if (is_spliced)
-		demotion_begin(c, DEMOTION_OPERATOR, 0);
-	else
-		promotion_keep(c);
-	return is_spliced;
+	atomic_fetch_or_explicit(&g->shared.splice_pauses, pause, memory_order_relaxed);
 }
 
-static void set_pause(struct control_call *call, bool is_paused)
+static void end_pause(struct gateway *g, enum splice_pause pause)
 {
-	atomic_store_explicit(&control_call_gateway(call)->shared.is_splice_paused, is_paused,
-			      memory_order_relaxed);
+	/* Of what has come and gone, before anything is spliced again. */
+	hook_watch_look(&g->hook_watch);
+	atomic_fetch_and_explicit(&g->shared.splice_pauses, ~(unsigned int)pause,
+				  memory_order_relaxed);
+}
+
+/* Of all, it is the pause that says so: they are not marked, each, as well. */
+static bool demote_one(const struct visit *visit, struct connection *c)
+{
+	if (!visit->args.is_all)
+		promotion_keep(c, true);
+	return promotion_recall(c);
 }
 
 void command_splice_demote(struct control_call *call, const struct command_args *args)
@@ -349,18 +362,117 @@ void command_splice_demote(struct control_call *call, const struct command_args 
 		return;
 	/* First: who becomes ready to be spliced behind the visit is not. */
 	if (args->is_all)
-		set_pause(call, true);
-	visit_begin(call, args, demote_one, "demoted");
+		set_pause(control_call_gateway(call), SPLICE_PAUSE_OPERATOR);
+	visit_begin(control_call_gateway(call), call, args, demote_one, "demoted");
 }
 
 static bool resume_one(const struct visit *visit, struct connection *c)
 {
+	promotion_keep(c, false);
 	return promotion_resume(c);
 }
 
 void command_splice_resume(struct control_call *call, const struct command_args *args)
 {
-	hook_watch_look(&control_call_gateway(call)->hook_watch);
-	set_pause(call, false);
-	visit_begin(call, args, resume_one, "resumed");
+	end_pause(control_call_gateway(call), SPLICE_PAUSE_OPERATOR);
+	visit_begin(control_call_gateway(call), call, args, resume_one, "resumed");
+}
+
+/* ---- splice.pause ---------------------------------------------------------------------------- */
+
+struct pause {
+	struct control_call *call;
+	struct gateway *gateway;
+	struct command_args args; /* none: all connections */
+	unsigned int n_pending;   /* workers that may not know of it yet */
+	bool has_failed;          /* one will not be told */
+};
+
+static bool recall_one(const struct visit *visit, struct connection *c)
+{
+	return promotion_recall(c);
+}
+
+static bool release_one(const struct visit *visit, struct connection *c)
+{
+	return promotion_resume(c);
+}
+
+static void pause_end(struct pause *pause)
+{
+	struct gateway *g = pause->gateway;
+
+	if (--g->n_splice_pauses == 0 && !g->is_stopping) {
+		end_pause(g, SPLICE_PAUSE_CALLS);
+		visit_begin(g, NULL, &pause->args, release_one, "");
+	}
+	free(pause);
+}
+
+/* Nothing is said, until whoever asked is gone. */
+static void pause_step(struct control_call *call, void *arg)
+{
+	struct pause *pause = arg;
+
+	if (control_is_wanted(call)) {
+		control_wait(call, pause_step, pause);
+		return;
+	}
+	pause_end(pause);
+	control_fail(call, "gone", "nobody waits for the answer");
+}
+
+static void pause_refuse(struct pause *pause)
+{
+	struct control_call *call = pause->call;
+
+	pause_end(pause);
+	control_fail(call, CONTROL_ERROR_BUSY, "the workers are too busy");
+}
+
+/* From here on nothing becomes spliced. What is comes back behind the answer, however long that
+ * takes. */
+static void pause_begun(struct pause *pause)
+{
+	if (pause->has_failed) {
+		pause_refuse(pause);
+		return;
+	}
+	visit_begin(pause->gateway, NULL, &pause->args, recall_one, "");
+	control_page(pause->call, json_pack("{s:b}", "paused", true), pause_step, pause);
+}
+
+static void pause_noticed(const struct mail *mail)
+{
+	struct pause *pause = mail->ptr;
+
+	if (--pause->n_pending == 0)
+		pause_begun(pause);
+}
+
+/* A try that had not seen it is over. */
+static void pause_notice(struct worker *w, void *arg)
+{
+	struct pause *pause = arg;
+
+	gateway_post(pause->gateway, &(struct mail){.fn = pause_noticed, .ptr = pause});
+}
+
+void command_splice_pause(struct control_call *call, const struct command_args *args)
+{
+	struct gateway *g = control_call_gateway(call);
+	struct pause *pause = calloc(1, sizeof(*pause));
+
+	if (!pause) {
+		control_fail(call, CONTROL_ERROR_BUSY, "out of memory");
+		return;
+	}
+	*pause = (struct pause){.call = call, .gateway = g, .args = *args};
+	g->n_splice_pauses++;
+	set_pause(g, SPLICE_PAUSE_CALLS);
+	for (unsigned int i = 0; i < g->shared.n_workers; i++)
+		pause->n_pending += worker_call(g->workers[i], pause_notice, pause) == 0;
+	pause->has_failed = pause->n_pending < g->shared.n_workers;
+	if (pause->n_pending == 0)
+		pause_refuse(pause);
 }

@@ -27,6 +27,7 @@ static const struct command {
     {"close", COMMAND_ARGS_FILTER | COMMAND_ARGS_ALL | COMMAND_ARGS_CLOSE, command_close},
     {"splice.demote", COMMAND_ARGS_FILTER | COMMAND_ARGS_ALL, command_splice_demote},
     {"splice.resume", 0, command_splice_resume},
+    {"splice.pause", 0, command_splice_pause},
 };
 
 /* What can be had by HTTP, which only shows. */

@@ -33,3 +33,4 @@ void command_reload(struct control_call *call, const struct command_args *args);
 void command_close(struct control_call *call, const struct command_args *args);
 void command_splice_demote(struct control_call *call, const struct command_args *args);
 void command_splice_resume(struct control_call *call, const struct command_args *args);
+void command_splice_pause(struct control_call *call, const struct command_args *args);

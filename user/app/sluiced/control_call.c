@@ -53,6 +53,8 @@ void control_wait(struct control_call *call, control_next_fn *next, void *arg)
 	call->next_arg = arg;
 	if (call->is_gone)
 		control_go_on(call);
+	else if (call->caller->wait)
+		call->caller->wait(call);
 }
 
 void control_go_on(struct control_call *call)

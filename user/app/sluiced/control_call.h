@@ -47,6 +47,9 @@ struct control_caller {
 	 * control_go_on() asks for it.
 	 */
 	bool (*page)(struct control_call *call, json_t *data);
+	/* There is nothing to say for now: see to it that control_leave() is called as soon as
+	 * nobody waits any more. NULL = that is known anyhow */
+	void (*wait)(struct control_call *call);
 };
 
 struct control_call {

@@ -359,10 +359,19 @@ static bool page_line(struct control_call *base, json_t *data)
 	return true;
 }
 
+static void wait_line(struct control_call *base)
+{
+	struct client *client = container_of(base, struct line_call, call)->client;
+
+	if (!client->is_processing)
+		settle(client);
+}
+
 static const struct control_caller line_caller = {
     .finish = finish_line,
     .fail = fail_line,
     .page = page_line,
+    .wait = wait_line,
 };
 
 /* ---- the socket ---------------------------------------------------------------------------- */

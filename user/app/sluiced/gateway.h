@@ -56,11 +56,12 @@ struct gateway {
 	struct splice_events *splice_events; /* NULL unless it is open */
 	struct adoption *adoption;           /* likewise */
 	struct hook_watch hook_watch;
-	struct takeover takeover;    /* of the pins, from another daemon */
-	struct drains drains;        /* by the operator */
-	struct drain_plan stop_plan; /* by SIGTERM */
-	struct admin_http *http;     /* NULL = off */
-	uint64_t started_ns;         /* CLOCK_MONOTONIC */
+	struct takeover takeover;     /* of the pins, from another daemon */
+	struct drains drains;         /* by the operator */
+	struct drain_plan stop_plan;  /* by SIGTERM */
+	struct admin_http *http;      /* NULL = off */
+	uint64_t started_ns;          /* CLOCK_MONOTONIC */
+	unsigned int n_splice_pauses; /* splice.pause that are open */
 	bool is_stopping;
 	ev_io on_mail;
 	ev_signal on_sigterm, on_sigint, on_sighup;
