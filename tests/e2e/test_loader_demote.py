@@ -2,9 +2,11 @@
 """sluice-loader and the daemon together: what is spliced is taken back before a hook or a map goes."""
 
 import signal
+import time
 
 from lib import env
-from lib.pins import PINS, by_name, hooks, set_abi, status
+from lib.box import LOADER
+from lib.pins import (PINS, by_name, conn_id_of, flow_rows, hold_flows, hooks, set_abi, status)
 from lib.splice_network import RENO, assert_counted, result_of
 
 IDLE = env.scale_full(8, 200)
@@ -63,3 +65,22 @@ def test_replace_by_another_version(splice_network):
     assert after["missing"] == "" and set(hooks(network.box)) == {"gc", "gb"}
     assert by_name(after["maps"])["conns"]["max_entries"] == before["conns"]["max_entries"]
     end(network, clients)
+
+
+def test_unload_that_is_killed(splice_network):
+    """What was back by then goes again; what was not stays where it is."""
+    network = splice_network()
+    client = network.client("-c", IDLE, "-m", "idle", "-d", "600")
+    network.wait_spliced(IDLE)
+    held = conn_id_of(flow_rows(network.box)[0])
+    hold_flows(network.box, time.monotonic_ns() + 3600 * 10**9, held)
+    loader = network.start(LOADER, "unload", "--demote", "--control", network.control,
+                           "--timeout", "1d")
+    left = [("relay", "demoted")] * (IDLE - 1) + [("splice", "none")]
+    env.until(lambda: network.paths() == left, "all but one on the relay")
+    loader.send_signal(signal.SIGKILL)
+    loader.wait()
+    network.wait_spliced(IDLE)
+    assert set(hooks(network.box)) == {"gc", "gb"}
+    hold_flows(network.box, 0, held)
+    end(network, (client,), paths=("splice",))

@@ -4,14 +4,17 @@ sluice-loader where connections are spliced: what it refuses, what it asks of th
 goes on. The daemon is one of the test's own here, and the connections are entries of the maps.
 """
 
+import contextlib
 import json
 import re
+import signal
 import socket
 import threading
 
 import pytest
 
 from lib import env
+from lib.box import LOADER
 from lib.pins import (ACTIVE, LEARN, PINS, by_name, drop_record, flow, hooked, hooks, poke,
                       put_record, set_abi, status)
 
@@ -85,12 +88,13 @@ def test_detach_spares_connections_over_that_interface(two_spliced):
 
 
 class FakeDaemon:
-    """Answers as one that demotes what @on_demote does, before it says so."""
+    """Takes back what @on_demote does, behind its answer. @stays: until the pause is given up."""
 
-    def __init__(self, box, on_demote=lambda: None, pins=PINS, refusal=None):
+    def __init__(self, box, on_demote=lambda: None, pins=PINS, refusal=None, stays=True):
         self.path = box.directory / "fake-control.sock"
         self.asked = []
         self._on_demote, self._pins, self._refusal = on_demote, pins, refusal
+        self._stays = stays
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
         self._listener.listen()
@@ -114,8 +118,19 @@ class FakeDaemon:
                 return
             with one, one.makefile("r") as lines:
                 request = json.loads(lines.readline())
-                one.sendall(json.dumps({"id": request["id"], **self._answer(request)}).encode()
-                            + b"\n")
+                answer = self._answer(request)
+                with contextlib.suppress(BrokenPipeError):
+                    one.sendall(json.dumps({"id": request["id"], **answer}).encode() + b"\n")
+                if answer.get("more"):
+                    self._pause(lines)
+
+    def _pause(self, lines):
+        self._on_demote()
+        if not self._stays:
+            return
+        with contextlib.suppress(ConnectionResetError):  # the answer was not read
+            assert lines.readline() == ""
+        self.asked.append(RESUMED)
 
     def _answer(self, request):
         self.asked.append((request["cmd"], request["args"]))
@@ -125,25 +140,29 @@ class FakeDaemon:
             if self._pins:
                 splice = {"pins": self._pins, "abi": 2}
             data = [{"path": "relay"}, {"path": "splice", "splice": splice}]
-        elif request["cmd"] == "splice.demote":
+        elif request["cmd"] == "splice.pause":
             if self._refusal:
                 return {"ok": False, "error": {"code": "busy", "detail": self._refusal}}
-            self._on_demote()
+            return {"ok": True, "data": {"paused": True}, "more": True}
         return {"ok": True, "data": data, "more": False}
+
+    def wait_resumed(self):
+        env.until(lambda: self.asked[-1:] == [RESUMED], "the end of the pause")
 
     def options(self, *more):
         return "--demote", "--control", self.path, *more
 
 
-DEMOTE = [("show.offload", {}), ("splice.demote", {"all": True})]
-RESUME = ("splice.resume", {})
+PAUSE = [("show.offload", {}), ("splice.pause", {})]
+RESUMED = "resumed"
 
 
 def test_unload_after_demotion(two_spliced):
     with FakeDaemon(two_spliced, lambda: [demoted(two_spliced, i) for i in (1, 2)]) as daemon:
         done = two_spliced.loader("unload", *daemon.options())
         assert "the daemon has taken 2 connections back" in done.stderr
-        assert daemon.asked == DEMOTE  # it has nothing to resume with
+        daemon.wait_resumed()
+        assert daemon.asked == [*PAUSE, RESUMED]
     assert not two_spliced.exists(PINS)
 
 
@@ -152,7 +171,8 @@ def test_what_cannot_be_demoted_in_time_stops_it(two_spliced):
     with FakeDaemon(two_spliced, lambda: demoted(two_spliced, 1)) as daemon:
         said = two_spliced.refused("unload", *daemon.options("--timeout", "200ms"))
         assert "1 of 2 connections are spliced after 200 ms still" in said
-        assert daemon.asked == [*DEMOTE, RESUME]
+        daemon.wait_resumed()
+        assert daemon.asked == [*PAUSE, RESUMED]
         assert hooks(two_spliced) == before
         done = two_spliced.loader("unload", *daemon.options("--timeout", "200ms", "--force"))
         assert "1 connections are spliced: each of their ends is reset" in done.stderr
@@ -162,8 +182,44 @@ def test_what_cannot_be_demoted_in_time_stops_it(two_spliced):
 def test_detach_waits_for_what_is_over_that_interface_alone(two_spliced):
     with FakeDaemon(two_spliced, lambda: demoted(two_spliced, 1)) as daemon:
         two_spliced.loader("detach", "va", *daemon.options("--timeout", "5m"))
-        assert daemon.asked == [*DEMOTE, RESUME]
+        daemon.wait_resumed()
+        assert daemon.asked == [*PAUSE, RESUMED]
     assert set(hooks(two_spliced)) == {"vb", "lo"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("verb", ["unload", "detach --all"])
+def test_whatever_ends_it_the_daemon_goes_on(two_spliced, verb, number):
+    before = status(two_spliced)
+    with FakeDaemon(two_spliced) as daemon:
+        loader = two_spliced.start(LOADER, *verb.split(), *daemon.options("--timeout", "1d"))
+        env.until(lambda: daemon.asked == PAUSE, "what it asks for")
+        loader.send_signal(number)
+        assert loader.wait() == -number
+        daemon.wait_resumed()
+    assert status(two_spliced) == before
+
+
+def test_a_daemon_that_goes_meanwhile_is_not_waited_for(two_spliced):
+    before = status(two_spliced)
+    with FakeDaemon(two_spliced, lambda: demoted(two_spliced, 1), stays=False) as daemon:
+        said = two_spliced.refused("unload", *daemon.options("--timeout", "1d"))
+        assert "1 connections are spliced still, and the daemon" in said and "has gone" in said
+        assert hooks(two_spliced) == by_name(before["hooks"], "interface")
+        done = two_spliced.loader("unload", *daemon.options("--timeout", "1d", "--force"))
+        assert "1 connections are spliced: each of their ends is reset" in done.stderr
+    assert not two_spliced.exists(PINS)
+
+
+@pytest.mark.parametrize("verb", ["unload", "replace"])
+def test_pins_that_cannot_be_removed(two_spliced, verb):
+    """What is refused behind the demotion has the daemon go on, as well."""
+    two_spliced.run("mkdir", f"{PINS}/of-another")
+    two_spliced.run("mount", "--bind", PINS, f"{PINS}/of-another")
+    set_abi(two_spliced, 77)
+    with FakeDaemon(two_spliced, lambda: [demoted(two_spliced, i) for i in (1, 2)]) as daemon:
+        assert PINS in two_spliced.refused(verb, *daemon.options())
+        daemon.wait_resumed()
 
 
 @pytest.mark.parametrize("daemon, why", [
@@ -238,6 +294,17 @@ def test_replace_that_demotes_but_need_not(two_spliced):
         assert "replaced" in two_spliced.loader("replace", *daemon.options()).stdout
         assert daemon.asked == []
     assert status(two_spliced)["maps"] == before["maps"]
+
+
+def test_replace_knows_no_force(two_spliced):
+    """What it recommends is there."""
+    set_abi(two_spliced, 77)
+    before = status(two_spliced)
+    with FakeDaemon(two_spliced) as daemon:
+        said = two_spliced.refused("replace", *daemon.options("--timeout", "100ms"))
+        daemon.wait_resumed()
+    assert "more --timeout, or unload --force has them reset" in said
+    assert status(two_spliced) == before
 
 
 def test_replace_that_cannot_demote_changes_nothing(two_spliced):

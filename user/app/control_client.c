@@ -3,6 +3,7 @@
 
 #include "base/address.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -142,28 +143,72 @@ static int no_line(FILE *stream, uint64_t timeout_ms, struct control_client_erro
 	return fail(error, -ECONNRESET, "the daemon closed the connection");
 }
 
-int control_client_ask(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
-		       control_page_fn *on_page, void *arg, struct control_client_error *ret_error)
+static int open_stream(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
+		       FILE **ret_stream, struct control_client_error *error)
 {
-	_cleanup_free_ char *line = NULL;
-	bool has_more = true;
-	size_t cap = 0;
+	_cleanup_close_ int fd = -1;
 	FILE *stream;
-	int r, fd = -1;
+	int r = send_to(socket, cmd, args, timeout_ms, &fd, error);
 
-	r = send_to(socket, cmd, args, timeout_ms, &fd, ret_error);
 	if (r < 0)
 		return r;
 	stream = fdopen(fd, "r");
-	if (!stream) {
-		close(fd);
-		return fail(ret_error, -ENOMEM, "%s", strerror(ENOMEM));
-	}
-	while (r == 0 && has_more) {
-		if (getline(&line, &cap, stream) < 0)
-			r = no_line(stream, timeout_ms, ret_error);
+	if (!stream)
+		return fail(error, -ENOMEM, "%s", strerror(ENOMEM));
+	(void)TAKE_FD(fd);
+	*ret_stream = stream;
+	return 0;
+}
+
+static int take_page(FILE *stream, uint64_t timeout_ms, control_page_fn *on_page, void *arg,
+		     bool *ret_more, struct control_client_error *error)
+{
+	_cleanup_free_ char *line = NULL;
+	size_t cap = 0;
+
+	if (getline(&line, &cap, stream) < 0)
+		return no_line(stream, timeout_ms, error);
+	return control_client_take(line, on_page, arg, ret_more, error);
+}
+
+int control_client_ask(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
+		       control_page_fn *on_page, void *arg, struct control_client_error *ret_error)
+{
+	bool has_more = true;
+	FILE *stream = NULL;
+	int r = open_stream(socket, cmd, args, timeout_ms, &stream, ret_error);
+
+	if (r < 0)
+		return r;
+	while (r == 0 && has_more)
+		r = take_page(stream, timeout_ms, on_page, arg, &has_more, ret_error);
+	fclose(stream);
+	return r;
+}
+
+static int ignore_page(const json_t *data, void *arg)
+{
+	return 0;
+}
+
+int control_client_begin(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
+			 int *ret_fd, struct control_client_error *ret_error)
+{
+	bool has_more = false;
+	FILE *stream = NULL;
+	int r = open_stream(socket, cmd, args, timeout_ms, &stream, ret_error), fd;
+
+	if (r < 0)
+		return r;
+	r = take_page(stream, timeout_ms, ignore_page, NULL, &has_more, ret_error);
+	if (r == 0 && !has_more)
+		r = fail(ret_error, -EREMOTEIO, "%s: the daemon has ended it", cmd);
+	if (r == 0) {
+		fd = fcntl(fileno(stream), F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			r = fail(ret_error, -errno, "%s", strerror(errno));
 		else
-			r = control_client_take(line, on_page, arg, &has_more, ret_error);
+			*ret_fd = fd;
 	}
 	fclose(stream);
 	return r;

@@ -26,6 +26,16 @@ struct control_client_error {
  */
 int control_client_ask(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
 		       control_page_fn *on_page, void *arg, struct control_client_error *ret_error);
+/**
+ * control_client_begin() - connect, ask for what lasts as long as somebody wants it, and wait until
+ * the daemon says that it has begun
+ * @timeout_ms: for that; 0 = wait for ever
+ * @ret_fd: to be closed when it is not wanted any more. The kernel does so, too, should we die
+ *
+ * Return: 0, or a negative value as control_client_ask(); then it is not wanted any more.
+ */
+int control_client_begin(const char *socket, const char *cmd, json_t *args, uint64_t timeout_ms,
+			 int *ret_fd, struct control_client_error *ret_error);
 
 /* The same in steps, for those who have something else to do while they wait. */
 

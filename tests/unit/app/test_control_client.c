@@ -28,7 +28,8 @@ static int remove_directory(void **state)
 	return rmdir(directory);
 }
 
-/* Reads the request, answers, and then closes, or (@does_wait) holds on until its peer closes. */
+/* Reads the request, answers, if with anything, and then closes, or (@does_wait) holds on until its
+ * peer closes. */
 static void serve(int listener, const char *answer, bool does_wait)
 {
 	int fd = accept(listener, NULL, NULL);
@@ -36,7 +37,7 @@ static void serve(int listener, const char *answer, bool does_wait)
 
 	while (c != '\n' && read(fd, &c, 1) == 1)
 		;
-	if (write(fd, answer, strlen(answer)) != (ssize_t)strlen(answer))
+	if (*answer && write(fd, answer, strlen(answer)) != (ssize_t)strlen(answer))
 		_exit(1);
 	while (does_wait && read(fd, &c, 1) == 1)
 		;
@@ -176,6 +177,47 @@ static void ask__daemon_that_is_silent(void **state)
 	assert_ended(child);
 }
 
+/* What begins lasts until the descriptor is closed: only then does the daemon end. */
+static int begin(const char *answer, uint64_t timeout_ms, struct control_client_error *error)
+{
+	pid_t child = start(answer, true);
+	json_t *args = json_object();
+	int fd = -1;
+	int r = control_client_begin(path, "x", args, timeout_ms, &fd, error);
+
+	json_decref(args);
+	if (r == 0) {
+		assert_int_equal(waitpid(child, NULL, WNOHANG), 0);
+		assert_int_equal(close(fd), 0);
+	} else {
+		assert_int_equal(fd, -1);
+	}
+	assert_ended(child);
+	return r;
+}
+
+static void begin__lasts_until_closed(void **state)
+{
+	struct control_client_error error;
+
+	assert_int_equal(begin("{\"ok\":true,\"data\":{},\"more\":true}\n", 0, &error), 0);
+}
+
+static void begin__what_fails_is_closed(void **state)
+{
+	struct control_client_error error;
+
+	assert_int_equal(begin("", 50, &error), -ETIMEDOUT);
+	assert_string_equal(error.text, "the daemon does not answer within 50 ms");
+	assert_int_equal(begin("{\"ok\":true,\"data\":{},\"more\":false}\n", 0, &error),
+			 -EREMOTEIO);
+	assert_string_equal(error.text, "x: the daemon has ended it");
+	assert_int_equal(begin("{\"ok\":false,\"error\":{\"code\":\"busy\",\"detail\":\"no\"}}\n",
+			       0, &error),
+			 -EREMOTEIO);
+	assert_string_equal(error.text, "busy: no");
+}
+
 static void ask__nobody_there(void **state)
 {
 	struct control_client_error error;
@@ -201,6 +243,8 @@ int main(void)
 	    cmocka_unit_test(ask__answers_without_sense),
 	    cmocka_unit_test(ask__daemon_that_goes_away),
 	    cmocka_unit_test(ask__daemon_that_is_silent),
+	    cmocka_unit_test(begin__lasts_until_closed),
+	    cmocka_unit_test(begin__what_fails_is_closed),
 	    cmocka_unit_test(ask__nobody_there),
 	};
 

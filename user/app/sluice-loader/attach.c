@@ -334,8 +334,8 @@ int verb_detach(const struct command_line *line)
 	_cleanup_(cleanup_attachment) struct attachment a;
 	_cleanup_free_ uint32_t *ifindexes = calloc(line->n_interfaces + 1, sizeof(*ifindexes));
 	struct in_use_over these = {ifindexes, line->n_interfaces};
+	_cleanup_close_ int pause = -1;
 	int status = open_attachment(line, &a);
-	bool is_paused;
 
 	if (status >= 0)
 		return status;
@@ -345,11 +345,9 @@ int verb_detach(const struct command_line *line)
 		return status;
 	if (wants_xdp(line))
 		return detach_xdp_only(&a, these);
-	if ((status = in_use_settle(line, &a.install, these, &is_paused)) >= 0)
+	if ((status = in_use_settle(line, &a.install, these, &pause)) >= 0)
 		return status;
+	/* With the end of the pause, what is over other interfaces goes back. */
 	detach_these(&a, these);
-	/* What is over other interfaces goes back. */
-	if (is_paused)
-		in_use_resume(line);
 	return finish(&a);
 }

@@ -8,10 +8,10 @@
 #include "core/control_path.h"
 #include "sluice/abi.h"
 
+#include <poll.h>
 #include <stdio.h>
-#include <time.h>
 
-#define ANSWER_MS 10000u /* of the daemon; its work goes on behind the answer */
+#define ANSWER_MS 10000u /* of the daemon; what it takes back, it takes behind the answer */
 #define LOOK_MS   50     /* how often we look whether it is done */
 
 /* ---- counting ------------------------------------------------------------------------------ */
@@ -145,11 +145,6 @@ static const char *control_socket(const struct command_line *line, char buf[CONT
 	return line->control ? line->control : control_find_path(buf);
 }
 
-static int take_nothing(const json_t *data, void *arg)
-{
-	return 0;
-}
-
 static int take_offload(const json_t *data, void *arg)
 {
 	struct daemon_pins *pins = arg;
@@ -167,16 +162,6 @@ static int take_offload(const json_t *data, void *arg)
 	return 0;
 }
 
-/* @args: given away */
-static int ask(const char *socket, const char *cmd, json_t *args, control_page_fn *on_page,
-	       void *arg, struct control_client_error *error)
-{
-	int r = control_client_ask(socket, cmd, args, ANSWER_MS, on_page, arg, error);
-
-	json_decref(args);
-	return r;
-}
-
 static int not_its_own(const char *socket, const struct install *install,
 		       const struct daemon_pins *pins, struct control_client_error *error)
 {
@@ -191,75 +176,96 @@ static int not_its_own(const char *socket, const struct install *install,
 	return -ENOENT;
 }
 
+static int find_daemon(const char *socket, const struct install *install,
+		       struct control_client_error *error)
+{
+	struct daemon_pins pins = {0};
+	json_t *none = json_object();
+	int r =
+	    control_client_ask(socket, "show.offload", none, ANSWER_MS, take_offload, &pins, error);
+
+	json_decref(none);
+	return r < 0 ? r : not_its_own(socket, install, &pins, error);
+}
+
 /* Return: 0: it demotes, and promotes nothing; or -errno, with why not. */
-static int begin_demotion(const struct command_line *line, const struct install *install,
-			  struct control_client_error *error)
+static int begin_pause(const struct command_line *line, const struct install *install,
+		       int *ret_pause, struct control_client_error *error)
 {
 	char buf[CONTROL_PATH_MAX + 1];
 	const char *socket = control_socket(line, buf);
-	struct daemon_pins pins = {0};
+	json_t *none;
 	int r;
 
 	if (!socket) {
 		snprintf(error->text, sizeof(error->text), "no control socket is known");
 		return -ENOENT;
 	}
-	if ((r = ask(socket, "show.offload", json_object(), take_offload, &pins, error)) < 0 ||
-	    (r = not_its_own(socket, install, &pins, error)) < 0)
+	r = find_daemon(socket, install, error);
+	if (r < 0)
 		return r;
-	return ask(socket, "splice.demote", json_pack("{s:b}", "all", true), take_nothing, NULL,
-		   error);
-}
-
-void in_use_resume(const struct command_line *line)
-{
-	char buf[CONTROL_PATH_MAX + 1];
-	const char *socket = control_socket(line, buf);
-	struct control_client_error error;
-
-	if (socket && ask(socket, "splice.resume", json_object(), take_nothing, NULL, &error) < 0)
-		say("the daemon splices nothing until it is started again: %s", error.text);
+	none = json_object();
+	r = control_client_begin(socket, "splice.pause", none, ANSWER_MS, ret_pause, error);
+	json_decref(none);
+	return r;
 }
 
 /* ---- settling ------------------------------------------------------------------------------ */
 
-/* Until the time is over. */
+/* Until the time is over. @pause: of a daemon that goes away, nothing comes back. Return: 0, with
+ * how many are left; -ECONNRESET: the daemon has gone; or another -errno: nobody knows */
 static int wait_until_unused(const struct command_line *line, const struct install *install,
-			     struct in_use_over over, uint64_t *n)
+			     struct in_use_over over, int pause, uint64_t *n)
 {
-	const struct timespec pause = {.tv_nsec = LOOK_MS * (long)NS_PER_MS};
 	uint64_t end_ns = clock_monotonic_ns() + line->timeout_ms * NS_PER_MS;
+	struct pollfd daemon = {.fd = pause, .events = POLLIN};
+	bool is_alone = false;
 	int r;
 
-	while ((r = in_use_count(install, over, n)) == 0 && *n > 0 && clock_monotonic_ns() < end_ns)
-		nanosleep(&pause, NULL);
-	return r;
+	while ((r = in_use_count(install, over, n)) == 0 && *n > 0 && !is_alone &&
+	       clock_monotonic_ns() < end_ns)
+		is_alone = poll(&daemon, 1, LOOK_MS) > 0;
+	return r == 0 && *n > 0 && is_alone ? -ECONNRESET : r;
 }
 
-static int cannot_tell(int r)
+/* What goes on all the same, for which there is no option of replace. */
+static const char *by_force(const struct command_line *line)
 {
-	return refuse("cannot tell whether connections are spliced (%s); --force goes on all the "
-		      "same",
-		      strerror(-r));
+	return line->verb == VERB_REPLACE ? "unload --force" : "--force";
+}
+
+static int cannot_tell(const struct command_line *line, int r)
+{
+	return refuse("cannot tell whether connections are spliced (%s); %s goes on all the same",
+		      strerror(-r), by_force(line));
+}
+
+static int daemon_gone(const struct command_line *line, uint64_t n)
+{
+	return refuse("%llu connections are spliced still, and the daemon that was to take them "
+		      "back has gone: start it and try again, or %s has them reset",
+		      (unsigned long long)n, by_force(line));
 }
 
 static int still_spliced(const struct command_line *line, uint64_t n, uint64_t before)
 {
 	return refuse("%llu of %llu connections are spliced after %llu ms still: give them more "
-		      "--timeout, or --force has them reset",
+		      "--timeout, or %s has them reset",
 		      (unsigned long long)n, (unsigned long long)before,
-		      (unsigned long long)line->timeout_ms);
+		      (unsigned long long)line->timeout_ms, by_force(line));
 }
 
 /* @n: how many there are, and then, how many are left. Return: -1 to go on, else an exit status */
 static int demote(const struct command_line *line, const struct install *install,
-		  struct in_use_over over, uint64_t *n)
+		  struct in_use_over over, int pause, uint64_t *n)
 {
 	uint64_t before = *n;
-	int r = wait_until_unused(line, install, over, n);
+	int r = wait_until_unused(line, install, over, pause, n);
 
-	if (r < 0)
-		return cannot_tell(r);
+	if (r == -ECONNRESET && !line->has_force)
+		return daemon_gone(line, *n);
+	if (r < 0 && !line->has_force)
+		return cannot_tell(line, r);
 	if (*n > 0 && !line->has_force)
 		return still_spliced(line, *n, before);
 	if (before > *n)
@@ -269,36 +275,34 @@ static int demote(const struct command_line *line, const struct install *install
 }
 
 static int try_to_demote(const struct command_line *line, const struct install *install,
-			 struct in_use_over over, uint64_t *n, bool *ret_is_paused)
+			 struct in_use_over over, uint64_t *n, int *ret_pause)
 {
+	_cleanup_close_ int pause = -1;
 	struct control_client_error error;
 	int status;
 
-	if (begin_demotion(line, install, &error) < 0) {
+	if (begin_pause(line, install, &pause, &error) < 0) {
 		/* Without a daemon nothing becomes spliced meanwhile, either. */
 		if (*n == 0 || line->has_force)
 			return -1;
 		return refuse("%llu connections are spliced, and cannot be demoted: %s",
 			      (unsigned long long)*n, error.text);
 	}
-	status = demote(line, install, over, n);
-	if (status >= 0)
-		in_use_resume(line);
-	*ret_is_paused = status < 0;
+	status = demote(line, install, over, pause, n);
+	if (status < 0)
+		*ret_pause = TAKE_FD(pause);
 	return status;
 }
 
 int in_use_settle(const struct command_line *line, const struct install *install,
-		  struct in_use_over over, bool *ret_is_paused)
+		  struct in_use_over over, int *ret_pause)
 {
 	uint64_t n = 0;
 	int r = in_use_count(install, over, &n), status;
 
-	*ret_is_paused = false;
 	if (r < 0)
-		return line->has_force ? -1 : cannot_tell(r);
-	if (line->has_demote &&
-	    (status = try_to_demote(line, install, over, &n, ret_is_paused)) >= 0)
+		return line->has_force ? -1 : cannot_tell(line, r);
+	if (line->has_demote && (status = try_to_demote(line, install, over, &n, ret_pause)) >= 0)
 		return status;
 	if (n == 0)
 		return -1;

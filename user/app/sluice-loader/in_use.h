@@ -25,11 +25,10 @@ int in_use_count(const struct install *install, struct in_use_over over, uint64_
  *
  * --demote: ask the daemon, and wait; --force: say what will happen to them; else refuse. What
  * stands in the way is said.
- * @ret_is_paused: the daemon promotes nothing until in_use_resume(); only after -1
+ * @ret_pause: written if the daemon promotes nothing until that is closed, however that happens:
+ * at the end of what hooks and pins are gone for, or by our own end; only with -1
  *
  * Return: -1 to go on, else an exit status
  */
 int in_use_settle(const struct command_line *line, const struct install *install,
-		  struct in_use_over over, bool *ret_is_paused);
-/** in_use_resume() - let the daemon promote again */
-void in_use_resume(const struct command_line *line);
+		  struct in_use_over over, int *ret_pause);

@@ -209,8 +209,8 @@ static int load_anew(const struct command_line *line, struct install *install)
 {
 	_cleanup_(cleanup_old_hooks) struct old_hooks old = {0};
 	const char *dir = install->dir.path;
+	_cleanup_close_ int pause = -1;
 	struct map_sizes sizes;
-	bool is_paused;
 	int status, r;
 
 	if ((r = hooks_read(dir, &old.list, &old.n)) < 0 ||
@@ -219,7 +219,7 @@ static int load_anew(const struct command_line *line, struct install *install)
 	install_read_sizes(install, &sizes);
 	if ((status = check_attachable(old.list, old.n)) >= 0 ||
 	    (status = install_load(install, &sizes)) >= 0 ||
-	    (status = in_use_settle(line, install, (struct in_use_over){0}, &is_paused)) >= 0)
+	    (status = in_use_settle(line, install, (struct in_use_over){0}, &pause)) >= 0)
 		return status;
 	status = swap_sets(install, &old);
 	if (status >= 0)

@@ -31,9 +31,9 @@ static void print_result(const struct command_line *line, const struct install *
 int verb_unload(const struct command_line *line)
 {
 	_cleanup_(cleanup_install) struct install install;
+	_cleanup_close_ int pause = -1;
 	int status = install_open(line, INSTALL_CHANGE, &install), r;
 	size_t n_hooks = 0;
-	bool is_paused;
 
 	if (status >= 0)
 		return status;
@@ -41,14 +41,11 @@ int verb_unload(const struct command_line *line)
 		print_result(line, &install, "nothing is loaded", 0);
 		return EXIT_DONE;
 	}
-	if ((status = in_use_settle(line, &install, (struct in_use_over){0}, &is_paused)) >= 0)
+	if ((status = in_use_settle(line, &install, (struct in_use_over){0}, &pause)) >= 0)
 		return status;
 	status = install_detach_all(&install, line->has_force, &n_hooks);
-	if (status >= 0) {
-		if (is_paused)
-			in_use_resume(line);
+	if (status >= 0)
 		return status;
-	}
 	r = install_remove(&install);
 	if (r < 0)
 		return refuse("%s: %s", install.dir.path, strerror(-r));
