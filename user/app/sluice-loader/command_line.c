@@ -251,25 +251,51 @@ static int find_verb(const char *word, enum loader_verb *ret)
 	return usage_error("unknown verb \"%s\"", word);
 }
 
+static bool is_given(unsigned int given, int option)
+{
+	return given & 1u << (option - OPT_VERSION);
+}
+
+static const char *long_name(int option)
+{
+	const struct option *o = options;
+
+	while (o->name && o->val != option)
+		o++;
+	return o->name;
+}
+
+/* Nothing depends on XDP alone. */
+static int check_detached_hook(const struct command_line *line, unsigned int given)
+{
+	static const int of_splice[] = {OPT_FORCE, OPT_DEMOTE, OPT_TIMEOUT, OPT_CONTROL};
+
+	if (line->hook != HOOK_CHOICE_XDP)
+		return usage_error("detach: --hook xdp leaves tc; without --hook both go");
+	for (size_t i = 0; i < ARRAY_SIZE(of_splice); i++) {
+		if (is_given(given, of_splice[i]))
+			return usage_error("detach --hook xdp: takes no --%s: what is spliced goes "
+					   "on by tc",
+					   long_name(of_splice[i]));
+	}
+	return -1;
+}
+
 static int check_words(const struct command_line *line, unsigned int given)
 {
 	const char *verb = verbs[line->verb].name;
 	bool takes_interfaces = verbs[line->verb].takes_interfaces;
+	int status;
 
 	for (int i = OPT_INSTANCE; i < OPT_END; i++) {
-		if (!(given & 1u << (i - OPT_VERSION)) ||
-		    belongs_to[i - OPT_VERSION] & 1u << line->verb)
-			continue;
-		for (const struct option *o = options; o->name; o++) {
-			if (o->val == i)
-				return usage_error("%s: takes no --%s", verb, o->name);
-		}
+		if (is_given(given, i) && !(belongs_to[i - OPT_VERSION] & 1u << line->verb))
+			return usage_error("%s: takes no --%s", verb, long_name(i));
 	}
 	if (!takes_interfaces && line->n_interfaces > 0)
 		return usage_error("%s: unexpected argument \"%s\"", verb, line->interfaces[0]);
-	if (line->verb == VERB_DETACH && given & 1u << (OPT_HOOK - OPT_VERSION) &&
-	    line->hook != HOOK_CHOICE_XDP)
-		return usage_error("detach: --hook xdp leaves tc; without --hook both go");
+	if (line->verb == VERB_DETACH && is_given(given, OPT_HOOK) &&
+	    (status = check_detached_hook(line, given)) >= 0)
+		return status;
 	if (takes_interfaces && line->has_all && line->n_interfaces > 0)
 		return usage_error("%s: either --all or names", verb);
 	if (takes_interfaces && !line->has_all && line->n_interfaces == 0)
