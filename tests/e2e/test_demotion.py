@@ -205,6 +205,25 @@ def test_a_pause_leaves_the_operators_order_as_it_is(make_tunnels, which, is_bef
     network.wait_spliced(2)
 
 
+def test_an_order_does_not_take_the_place_of_the_policy(make_tunnels):
+    """That would splice it again, once the order is taken back."""
+    tunnels = make_tunnels(route="splice = auto")
+    network = tunnels.network
+    pair = tunnels.open_spliced()
+    pins.hold_flows(network.box, time.monotonic_ns() + 3600 * 10**9)
+    network.config.write_text(network.config.read_text().replace("splice = auto", "splice = off"))
+    network.ctl("reload")
+    with Control(network.control) as control:
+        pause(control)
+        assert network.ctl("demote", "--all") == {"demoted": 1}
+        pins.hold_flows(network.box, 0)
+        wait_relayed(network, 1, "policy")
+    assert network.ctl("promote") == {"resumed": 0}
+    talk(*pair)
+    assert network.paths() == [("relay", "policy")]
+    assert demotions(network, reason="policy", result="done") == 1 == demotions(network)
+
+
 # ---- busy ones ------------------------------------------------------------------------------
 
 

@@ -398,6 +398,9 @@ void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t 
 	/* Its place is known to be final: nothing else is waited for. */
 	if (p->demotion && p->demotion->reason == DEMOTION_VIOLATION)
 		return;
+	/* It comes back anyhow, and is to remember why it stays there. */
+	if (reason == DEMOTION_OPERATOR && p->demotion && p->demotion->deadline_ns == UINT64_MAX)
+		return;
 	if (want(c, reason, patience_ms))
 		start(p);
 }

@@ -72,7 +72,8 @@ struct demotion_step demotion_pace_next(struct demotion_pace *pace);
  * @patience_ms: so long it may take; 0 = no matter how long
  *
  * Nothing happens if it is not spliced. One that is on its way already, without being closed, gets
- * the new reason. It may have happened at return, and what was to be done be done.
+ * the new reason; not that of an order if it has to come back without a limit of time, by POLICY or
+ * MTU. It may have happened at return, and what was to be done be done.
  */
 void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t patience_ms);
 /**
