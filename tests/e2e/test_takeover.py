@@ -71,6 +71,20 @@ def test_as_soon_as_the_old_daemon_lets_go(splice_network):
     assert network.splice_offload()["splice"]["ports"]["used"] == 7  # they see their quarantine
 
 
+def test_an_order_to_all_is_one_to_those_who_are_adopted_behind_it(splice_network):
+    network = splice_network()
+    client = network.client("-c", 4, "-m", "rate", "-r", "200", "-d", "60", "-s", "64", "--verify")
+    network.wait_spliced(4)
+    first = start_second(network)
+    assert network.ctl("demote", "--all") == {"demoted": 0}
+    os.kill(first, signal.SIGTERM)
+    env.until(lambda: network.paths() == [("relay", "demoted")] * 4, "all of them on the relay")
+    assert network.ctl("promote") == {"resumed": 4}
+    network.wait_spliced(4)
+    client.stop(signal.SIGINT)
+    result_of(client)
+
+
 def test_a_daemon_that_was_killed_lets_go_too(splice_network):
     """Its connections on the relay end with it; the entries of theirs are removed."""
     network = splice_network(sysctls=[("c", "net.ipv4.tcp_timestamps", 0)])

@@ -336,6 +336,8 @@ static void adopt(struct part *part, const struct left_conn *left, const struct 
 	keepalive_begin(c);
 	/* As after a reload: a route with `splice = off` has it back on the relay. */
 	promotion_follow(c);
+	/* Nor is it spliced still if an order to all came first. */
+	(void)promotion_recall(c);
 	if (connection_is_closed(c))
 		return;
 	/* A reload came first, and has passed by. */
