@@ -3,6 +3,10 @@
  * What the hook tells the daemon, through the ring buffer `events`. A record that finds no room is
  * counted (SL_STAT_EVENT_LOST); what it would have said stands in the flow's marks and state as
  * well, where a sweep finds it, but for SL_EVENT_DEAF, which is told again while that goes on.
+ *
+ * Three kinds ask nothing of the daemon, and are for who traces a connection: FIN, since
+ * half-closed ones go on, on the relay as here; HOLD_EXPIRED, since whoever has set it is told
+ * SL_CTL_LATE; and SL_WALK_EVENT_LOST, since whoever reads the counts reads SL_W_LOST beside them.
  */
 #pragma once
 #include "sluice/abi.h"
@@ -22,7 +26,7 @@ enum sl_event_type {
 
 /* sl_event.detail of SL_EVENT_WALK; SL_WALK_EVENT_WRONG with the fault at SL_WALK_FAULT_SHIFT */
 enum sl_walk_event {
-	SL_WALK_EVENT_CLOSE = 1, /* a Close frame has passed */
+	SL_WALK_EVENT_CLOSE = 1, /* a Close frame has passed: SL_W_CLOSE */
 	SL_WALK_EVENT_WRONG = 2, /* a frame is wrong: refused (SL_W_WRONG), or passed (SL_W_LOST) */
 	SL_WALK_EVENT_LOST = 3,  /* SL_W_LOST */
 };

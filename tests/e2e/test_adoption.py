@@ -277,8 +277,8 @@ def test_what_ended_meanwhile_is_accounted_for(splice_network):
     lines = network.lines(5)
     assert not network.connections()
     by_reason = {reason: [line for line in lines if line["reason"] == reason]
-                 for reason in ("eof", "reset")}
-    assert_exact(by_reason["eof"], messages)
+                 for reason in ("close_frame", "reset")}
+    assert_exact(by_reason["close_frame"], messages)
     assert len(by_reason["reset"]) == 2
     # Late packets of an endpoint that said FIN still find their way, over a restart, too.
     env.until(lambda: directions(network) == [1] * 3, "the quarantine of three")

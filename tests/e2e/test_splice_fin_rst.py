@@ -101,7 +101,7 @@ def test_both_ends_close_at_once(network, tunnels):
     for client, endpoint in tunnels:
         assert client.read_to_end() == frame[1]
         assert endpoint.read_to_end() == frame[0]
-    assert count(rows_of(network, "eof"), "client") == (N * len(frame[0]), N * len(frame[1]))
+    assert count(rows_of(network, "close_frame"), "client") == (N * len(frame[0]), N * len(frame[1]))
 
 
 @either_first

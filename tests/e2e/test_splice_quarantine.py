@@ -60,7 +60,7 @@ def test_a_port_is_used_again(splice_network):
         assert network.splice_offload()["splice"]["maps"]["flows4"]["entries"] == 0
     lines = network.lines(rounds * N)
     assert len(lines) == rounds * N
-    assert {(line["path"], line["reason"]) for line in lines} == {("splice", "eof")}
+    assert {(line["path"], line["reason"]) for line in lines} == {("splice", "close_frame")}
     server = network.stop_server()
     assert server["connections"] == rounds * N and server["aborted"] == 0
     assert sum(line["bytes_in"] for line in lines) == server["stream_received"]

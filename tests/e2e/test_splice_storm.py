@@ -118,5 +118,5 @@ def kill_in_a_storm(network, chance):
     network.wait_none(PATIENCE_S)
     ends = [(row["conn"], row["path"], row["reason"]) for row in network.lines(len(left))
             if row["conn"] in left]
-    assert sorted(ends) == sorted((conn, "splice", "eof") for conn in left)
+    assert sorted(ends) == sorted((conn, "splice", "close_frame") for conn in left)
     return len(left) - 32

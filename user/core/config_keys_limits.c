@@ -78,7 +78,10 @@ static const struct config_key limits_keys[] = {
 	.max = 10 * MINUTE,
 	.is_reloadable = true,
 	FIELD(struct config, limits.close_timeout_ms),
-	.help = "Time that a peer has to answer a Close frame, or the end of a stream.",
+	.help =
+	    "Time that a peer has to answer a Close frame, or the end of a stream; and that both "
+	    "peers have to end their TCP connections behind Close frames of their own, on the "
+	    "relay, or spliced if the kernel has seen these: see splice_frames.",
     },
 };
 

@@ -146,12 +146,14 @@ static const struct config_key route_keys[] = {
 	.words = frames_words,
 	.is_reloadable = true,
 	FIELD(struct config_route, splice_frames),
-	.help = "How the kernel follows the frames of spliced connections. With observe it counts "
-		"them, and says so if it could not, because segments were lost or came out of "
-		"order. With strict such a segment is dropped until what was missing has come: "
-		"nothing passes unseen, which costs a retransmission. With off frames are not "
-		"looked at. With auto it is strict on a route with max_frame or max_message, "
-		"else observe. A change counts for new connections.",
+	.help =
+	    "How the kernel follows the frames of spliced connections. With observe it counts "
+	    "them, and says so if it could not, because segments were lost or came out of "
+	    "order. With strict such a segment is dropped until what was missing has come: "
+	    "nothing passes unseen, which costs a retransmission. With off frames are not "
+	    "looked at: connections whose peers have said Close, but do not end, stay for "
+	    "tunnel_timeout then. With auto it is strict on a route with max_frame or max_message, "
+	    "else observe. A change counts for new connections.",
     },
     {
 	.name = "tunnel_timeout",

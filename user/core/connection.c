@@ -281,6 +281,13 @@ void connection_set_error(struct connection *c, int error)
 		c->error = error < 0 ? -error : error;
 }
 
+void connection_limit_closing(struct connection *c)
+{
+	connection_set_state(c, CONNECTION_CLOSING);
+	connection_set_error(c, EEND_CLOSE);
+	timer_arm(&c->timer, c->config->limits.close_timeout_ms);
+}
+
 static void account(struct connection *c)
 {
 	struct stats *stats = c->worker->stats;

@@ -166,6 +166,10 @@ void connection_end(struct connection *c, int error);
 /** connection_set_error() - record why it is going to end; the first cause stays */
 void connection_set_error(struct connection *c, int error);
 
+/** connection_limit_closing() - of an open one, both of whose peers' Close frames have passed: RFC
+ *  6455 s7.1.1 gives the TCP connections little time more, close_timeout in c->timer */
+void connection_limit_closing(struct connection *c);
+
 /** connection_refuse() - answer the request with @error's HTTP response, then linger and end */
 void connection_refuse(struct connection *c, int error);
 /** connection_refuse_for() - likewise with 503 and Retry-After: @retry_after_s, at least 1 */

@@ -214,7 +214,10 @@ static void act(struct promotion *p, const struct sl_flow flows[2])
 		connection_set_path(c, SLUICE_PATH_RELAY,
 				    d->reason == DEMOTION_DRAIN ? SLUICE_REASON_DRAINING
 								: SLUICE_REASON_DEMOTED);
-		c->ops->close(c, d->error, d->code, (struct slice){d->text, d->text_len});
+		if (c->state == CONNECTION_OPEN)
+			c->ops->close(c, d->error, d->code, (struct slice){d->text, d->text_len});
+		else /* the peers have said it all: demotion_finish() */
+			c->ops->on_deadline(c);
 		return;
 	}
 	keepalive_on_demotion(c);
@@ -244,6 +247,7 @@ static void resume(struct promotion *p, const struct sl_flow flows[2], const int
 	struct connection *c = p->c;
 
 	spliced_count(c, flows);
+	spliced_limit_closing(c, flows);
 	promoter_remove_spliced(p->promoter, p);
 	promotion_entries_delete_record(p);
 	worker_take_sockets(c->worker);
@@ -438,4 +442,24 @@ void demotion_close(struct connection *c, int error, uint16_t code, struct slice
 	memcpy(d->text, text.ptr, d->text_len);
 	timer_disarm(&c->timer);
 	start(p);
+}
+
+void demotion_finish(struct connection *c)
+{
+	struct promotion *p = c->promotion;
+	struct demotion *d = want(c, DEMOTION_CLOSE_TIMEOUT, 1);
+
+	if (!d) {
+		connection_end(c, EGW_MEMORY);
+		return;
+	}
+	d->error = EGW_CLOSE_TIMEOUT;
+	/* Also of one that pauses between two tries. */
+	if (p->state != PROMOTION_LINGERING)
+		demotion_try(p);
+}
+
+bool demotion_is_to_close(const struct promotion *p)
+{
+	return p->demotion && p->demotion->error;
 }

@@ -28,6 +28,7 @@ struct promotion;
 	X(DRAIN, "drain")                                                       \
 	X(IDLE, "tunnel_timeout")                                               \
 	X(DURATION, "max_connection_duration")                                  \
+	X(CLOSE_TIMEOUT, "close_timeout") /* of the peers' own closing */       \
 	X(PING, "ping")                                                         \
 	X(POLICY, "policy")       /* its route says otherwise since a reload */ \
 	X(VIOLATION, "violation") /* the frame walker has refused a frame */    \
@@ -81,6 +82,13 @@ void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t 
  * come to rest within close_timeout, both peers are reset
  */
 void demotion_close(struct connection *c, int error, uint16_t code, struct slice text);
+/**
+ * demotion_finish() - of one that is closing by its peers' Close frames, and whose time is over:
+ * end it as the relay does, which sends FIN; if it is not at rest now, both peers are reset
+ */
+void demotion_finish(struct connection *c);
+/** demotion_is_to_close() - whether it is on its way back in order to be closed */
+bool demotion_is_to_close(const struct promotion *p);
 /** demotion_try() - its timer has fired, or its sockets are gone since it was spliced */
 void demotion_try(struct promotion *p);
 /** demotion_end_suspicion() - of VIOLATION: the time is over in which the peer should have sent the

@@ -39,6 +39,11 @@ int flow_pair_end(const struct sl_flow flows[2], uint64_t now_ns)
 	return is_abandoned(flows, now_ns) ? EEND_RESET : 0;
 }
 
+bool flow_pair_is_closed(const struct sl_flow flows[2])
+{
+	return flows[0].walk.flags & flows[1].walk.flags & SL_W_CLOSE;
+}
+
 uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns)
 {
 	uint64_t last_ns = MAX(flows[0].last_ns, flows[1].last_ns);

@@ -12,6 +12,8 @@
  * FINs have passed and are acknowledged, and with them every byte; 0: it lives.
  */
 int flow_pair_end(const struct sl_flow flows[2], uint64_t now_ns);
+/** flow_pair_is_closed() - both peers have said Close */
+bool flow_pair_is_closed(const struct sl_flow flows[2]);
 /** flow_pair_idle_ms() - since the latest packet in either direction, also of one without payload
  */
 uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns);

@@ -165,6 +165,7 @@ static int take_flow(const struct flow_key *key, const struct sl_flow *flow, voi
 	    .marks = flow->marks,
 	    .direction = flow->direction,
 	    .is_counted = flow_is_counted(flow),
+	    .is_closed = flow->walk.flags & SL_W_CLOSE,
 	    .policy = flow->policy,
 	};
 	struct reading *r = arg;

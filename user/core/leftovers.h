@@ -23,6 +23,7 @@ struct left_flow {
 	uint8_t state; /* enum sl_state; that of a HOLD is the one before it */
 	uint8_t marks, direction;
 	bool is_counted; /* its walker has seen every frame since then */
+	bool is_closed;  /* a Close frame has passed */
 	uint8_t policy;  /* its row */
 };
 

@@ -7,7 +7,7 @@
  *      |                  |  ^  |                 |                     |
  *      |                  '--'  | not possible    |                     |
  *      |              not quiet |                 |   both FINs, an RST, tunnel_timeout,
- *      | end                    v                 |   the operator's close
+ *      | end                    v                 |   close_timeout, the operator's close
  *      '-----------------> (relay for good)       '----------.----------'
  *                               |                            v
  *                               '--- end --> entries gone  RETIRED -- 60 s --> entries gone,

@@ -111,15 +111,11 @@ static void touch(struct connection *c)
 		timer_arm(&c->timer, c->route->tunnel_timeout_ms);
 }
 
-/* Both Close frames have passed: RFC 6455 s7.1.1 gives the TCP connections little time more. */
 static void limit_closing(struct connection *c)
 {
 	if (c->state == CONNECTION_OPEN && c->client.walker.is_closed &&
-	    c->endpoint_leg.walker.is_closed) {
-		connection_set_state(c, CONNECTION_CLOSING);
-		connection_set_error(c, EEND_CLOSE);
-		timer_arm(&c->timer, c->config->limits.close_timeout_ms);
-	}
+	    c->endpoint_leg.walker.is_closed)
+		connection_limit_closing(c);
 }
 
 static void forward(struct connection *c, struct leg *from, const void *data, size_t len)
@@ -512,9 +508,11 @@ void relay_resume(struct connection *c, uint64_t idle_ms)
 
 	connection_set_stage(c, &relay_ops, NULL, NULL);
 	c->active_at = ev_now(c->worker->loop) - (ev_tstamp)idle_ms / 1000;
-	timer_disarm(&c->timer);
 	connection_mark(c);
-	if (limit_ms)
+	/* Of one that is closing, close_timeout goes on. */
+	if (c->state == CONNECTION_OPEN)
+		timer_disarm(&c->timer);
+	if (c->state == CONNECTION_OPEN && limit_ms)
 		timer_arm(&c->timer, limit_ms > idle_ms ? limit_ms - idle_ms : 1);
 	leg_start_reading(&c->client);
 	leg_start_reading(&c->endpoint_leg);

@@ -29,8 +29,8 @@ void relay_begin(struct connection *c, uint8_t allowed_rsv, struct slice from_cl
  *  they stand when relay_resume() comes */
 void relay_prepare(struct connection *c, uint8_t allowed_rsv);
 /**
- * relay_resume() - of an open one: go on where the kernel has stopped. Both legs have sockets
- * again, and their walkers stand where the kernel's did
+ * relay_resume() - of one that is open, or closing by its peers' Close frames: go on where the
+ * kernel has stopped. Both legs have sockets again, and their walkers stand where the kernel's did
  * @idle_ms: since its latest packet
  */
 void relay_resume(struct connection *c, uint64_t idle_ms);

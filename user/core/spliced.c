@@ -143,6 +143,14 @@ static bool is_newly_cut(struct connection *c, const struct sl_flow flows[2])
 	return reason == SLUICE_REASON_NO_HOOK && is_there(flows[0].oif) && is_there(flows[1].oif);
 }
 
+void spliced_limit_closing(struct connection *c, const struct sl_flow flows[2])
+{
+	/* What the gateway has decided before is the first cause, and has a limit of its own. */
+	if (c->state == CONNECTION_OPEN && flow_pair_is_closed(flows) &&
+	    !demotion_is_to_close(c->promotion))
+		connection_limit_closing(c);
+}
+
 void spliced_check(struct connection *c)
 {
 	struct sl_flow flows[2];
@@ -160,12 +168,14 @@ void spliced_check(struct connection *c)
 		c->promotion->is_over = true;
 		c->promotion->was_reset = end == EEND_RESET;
 		c->promotion->was_client_first = flows[SL_TO_ENDPOINT].flags & SL_F_FIN_FIRST;
-		connection_end(c, end);
-	} else if ((flows[0].walk.flags | flows[1].walk.flags) & SL_W_WRONG) {
-		demotion_begin(c, DEMOTION_VIOLATION, c->config->limits.close_timeout_ms);
-	} else if (is_newly_cut(c, flows)) {
-		demotion_begin(c, DEMOTION_HOOK, c->config->limits.close_timeout_ms);
+		connection_end(c, flow_pair_is_closed(flows) ? EEND_CLOSE : end);
+		return;
 	}
+	spliced_limit_closing(c, flows);
+	if ((flows[0].walk.flags | flows[1].walk.flags) & SL_W_WRONG)
+		demotion_begin(c, DEMOTION_VIOLATION, c->config->limits.close_timeout_ms);
+	else if (is_newly_cut(c, flows))
+		demotion_begin(c, DEMOTION_HOOK, c->config->limits.close_timeout_ms);
 }
 
 /* ---- spliced ------------------------------------------------------------------------------- */
@@ -178,14 +188,14 @@ static void spliced_on_event(struct connection *c, struct leg *leg)
 /* There is no socket to send a Close frame by: they have to be made again for it. */
 static void spliced_close(struct connection *c, int error, uint16_t code, struct slice text)
 {
-	if (!c->worker->is_stopping)
+	if (!c->worker->is_stopping && c->state == CONNECTION_OPEN)
 		demotion_close(c, error, code, text);
 	/* The next daemon adopts it. What came to its sockets late is looked at before that. */
-	else if (c->promotion->state != PROMOTION_LINGERING)
+	else if (c->worker->is_stopping && c->promotion->state != PROMOTION_LINGERING)
 		connection_leave(c);
 }
 
-static void spliced_on_deadline(struct connection *c)
+static void limit_idle(struct connection *c)
 {
 	struct sl_flow flows[2];
 	uint64_t idle, limit = c->route->tunnel_timeout_ms;
@@ -198,6 +208,14 @@ static void spliced_on_deadline(struct connection *c)
 			      slice_from_str(proto_error_info(EGW_IDLE)->name));
 	else
 		timer_arm(&c->timer, limit - idle);
+}
+
+static void spliced_on_deadline(struct connection *c)
+{
+	if (c->state == CONNECTION_OPEN)
+		limit_idle(c);
+	else
+		demotion_finish(c);
 }
 
 static const struct connection_ops spliced_ops = {
@@ -259,6 +277,6 @@ void spliced_adopt(struct promotion *p)
 	connection_set_stage(c, &spliced_ops, NULL, NULL);
 	promoter_add_spliced(p->promoter, p);
 	spliced_check(c);
-	if (!connection_is_closed(c))
-		spliced_on_deadline(c);
+	if (c->state == CONNECTION_OPEN)
+		limit_idle(c);
 }

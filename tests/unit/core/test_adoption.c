@@ -6,6 +6,7 @@
 #include "core/class_stats.h"
 #include "core/config_class.h"
 #include "core/connection_info.h"
+#include "core/demotion.h"
 #include "core/promoter.h"
 #include "core/promotion.h"
 #include "core/spliced.h"
@@ -204,6 +205,20 @@ static void add_pair(const struct given *g, uint64_t id, uint8_t marks)
 	add_conn(g, id, 0);
 	add_flow(g, id, SL_TO_ENDPOINT, SL_ACTIVE, marks);
 	add_flow(g, id, SL_TO_CLIENT, SL_ACTIVE, marks);
+}
+
+/* What the hook knows of a flow changes. */
+static void change_flow(const struct given *g, uint64_t id, size_t direction, uint8_t marks,
+			uint8_t walk_flags)
+{
+	const struct flow_key key = key_of(id, direction);
+	struct sl_flow flow;
+
+	assert_int_equal(flow_table_read(&g->splice.pins.flows, &key, &flow), 0);
+	flow.marks |= marks;
+	flow.walk.flags |= walk_flags;
+	assert_int_equal(flow_table_delete(&g->splice.pins.flows, &key), 0);
+	assert_int_equal(flow_table_insert(&g->splice.pins.flows, &key, &flow), 0);
 }
 
 static bool has_flow(const struct given *g, uint64_t id, size_t direction)
@@ -494,6 +509,85 @@ static void adopt__keeps_what_has_ended_until_its_line_is_written(void **state)
 	given_done(&g);
 }
 
+/* As on the relay (RFC 6455 s7.1.1), whether the Close frames come before or after the daemon. */
+static void check__limits_who_has_closed_both_ways(void **state)
+{
+	const uint8_t closed = SL_W_ON | SL_W_CLOSE;
+	struct connection *c;
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, 0);
+	add_pair(&g, 6, 0);
+	change_flow(&g, 5, SL_TO_ENDPOINT, 0, closed);
+	change_flow(&g, 5, SL_TO_CLIENT, 0, closed);
+	change_flow(&g, 6, SL_TO_CLIENT, 0, closed);
+	given_start(&g);
+	c = worker_find(g.f.worker, 5);
+	assert_int_equal(c->state, CONNECTION_CLOSING);
+	assert_int_equal(c->error, EEND_CLOSE);
+	assert_true(timer_is_armed(&c->timer));
+	connection_leave(c); /* as it is to the next daemon's */
+
+	c = worker_find(g.f.worker, 6);
+	assert_int_equal(c->state, CONNECTION_OPEN);
+	assert_false(timer_is_armed(&c->timer));
+	change_flow(&g, 6, SL_TO_ENDPOINT, 0, closed);
+	promoter_sweep(g.f.worker->promoter); /* the event was lost */
+	worker_fixture_turn(&g.f);
+	assert_int_equal(c->state, CONNECTION_CLOSING);
+	c->ops->close(c, EGW_ADMIN, 1001, (struct slice){0});
+	assert_false(demotion_is_to_close(c->promotion)); /* it is limited already */
+	connection_leave(c);
+	given_stop(&g);
+	given_done(&g);
+}
+
+static void check__ends_at_last_who_has_closed_both_ways(void **state)
+{
+	const struct stats *stats;
+	struct connection *c;
+	struct given g;
+
+	given_init(&g, "r");
+	g.splice.pins.hold_fd = -1; /* they are not at rest */
+	add_pair(&g, 5, 0);
+	for (size_t i = 0; i < 2; i++)
+		change_flow(&g, 5, i, 0, SL_W_ON | SL_W_CLOSE);
+	given_start(&g);
+	stats = g.f.worker->stats;
+	c = worker_find(g.f.worker, 5);
+	assert_int_equal(c->state, CONNECTION_CLOSING);
+	timer_disarm(&c->timer);
+	c->ops->on_deadline(c);
+	worker_fixture_run(&g.f);
+	assert_int_equal(stats->closed[proto_error_index(EEND_CLOSE)], 1);
+	assert_int_equal(stats->demotions[DEMOTION_CLOSE_TIMEOUT][DEMOTION_RESET], 1);
+	assert_false(has_flow(&g, 5, SL_TO_ENDPOINT) || has_flow(&g, 5, SL_TO_CLIENT));
+	given_stop(&g);
+	given_done(&g);
+}
+
+static void check__names_the_close_frames_as_the_end(void **state)
+{
+	struct given g;
+
+	given_init(&g, "r");
+	add_pair(&g, 5, SL_M_FIN | SL_M_FIN_ACKED);
+	add_pair(&g, 6, SL_M_RST);
+	add_pair(&g, 7, SL_M_FIN | SL_M_FIN_ACKED);
+	for (size_t i = 0; i < 2; i++) {
+		change_flow(&g, 5, i, 0, SL_W_ON | SL_W_CLOSE);
+		change_flow(&g, 6, i, 0, SL_W_ON | SL_W_CLOSE);
+	}
+	change_flow(&g, 7, SL_TO_CLIENT, 0, SL_W_ON | SL_W_CLOSE);
+	given_start(&g);
+	assert_int_equal(g.f.worker->stats->closed[proto_error_index(EEND_CLOSE)], 2);
+	assert_int_equal(g.f.worker->stats->closed[proto_error_index(EEND_EOF)], 1);
+	given_stop(&g);
+	given_done(&g);
+}
+
 static void adopt__removes_what_belongs_to_nothing(void **state)
 {
 	struct sl_conn conn;
@@ -677,6 +771,9 @@ int main(void)
 	    cmocka_unit_test(adopt__names_what_is_not_configured),
 	    cmocka_unit_test(adopt__accounts_for_what_has_ended),
 	    cmocka_unit_test(adopt__keeps_what_has_ended_until_its_line_is_written),
+	    cmocka_unit_test(check__limits_who_has_closed_both_ways),
+	    cmocka_unit_test(check__ends_at_last_who_has_closed_both_ways),
+	    cmocka_unit_test(check__names_the_close_frames_as_the_end),
 	    cmocka_unit_test(adopt__removes_what_belongs_to_nothing),
 #ifndef __SANITIZE_ADDRESS__
 	    cmocka_unit_test(adopt__without_memory_leaves_nothing_behind),

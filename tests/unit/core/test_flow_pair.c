@@ -63,6 +63,25 @@ static void end__is_silence_behind_a_near_rst(void **state)
 	assert_int_equal(end_behind_near_reset(0, 1100, 1500, silent), 0);
 }
 
+static bool is_closed_by(uint8_t to_endpoint, uint8_t to_client)
+{
+	const struct sl_flow flows[2] = {{.walk.flags = to_endpoint}, {.walk.flags = to_client}};
+
+	return flow_pair_is_closed(flows);
+}
+
+static void closed__is_by_both_sides(void **state)
+{
+	const uint8_t on = SL_W_ON | SL_W_STRICT, closed = on | SL_W_CLOSE;
+
+	assert_false(is_closed_by(on, on));
+	assert_false(is_closed_by(closed, on));
+	assert_false(is_closed_by(on, closed));
+	assert_true(is_closed_by(closed, closed));
+	/* What came behind it was wrong (RFC 6455 s5.5.1): it has passed all the same. */
+	assert_true(is_closed_by(closed | SL_W_LOST, closed));
+}
+
 static uint64_t idle_of(uint64_t first_ns, uint64_t second_ns, uint64_t now_ns)
 {
 	const struct sl_flow flows[2] = {{.last_ns = first_ns}, {.last_ns = second_ns}};
@@ -114,6 +133,7 @@ int main(void)
 	    cmocka_unit_test(end__is_both_fins_acknowledged),
 	    cmocka_unit_test(end__is_one_rst),
 	    cmocka_unit_test(end__is_silence_behind_a_near_rst),
+	    cmocka_unit_test(closed__is_by_both_sides),
 	    cmocka_unit_test(idle__is_since_the_latest_packet),
 	    cmocka_unit_test(expected__is_what_has_been_sent_on_in_its_own_numbers),
 	    cmocka_unit_test(frames__are_of_all_kinds),

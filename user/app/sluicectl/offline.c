@@ -81,7 +81,7 @@ static void describe(const struct leftovers *left, const struct left_conn *conn,
 	*ret_info = (struct connection_info){
 	    .id = conn->conn.conn_id,
 	    .worker = CONNECTION_INFO_NO_WORKER,
-	    .state = CONNECTION_OPEN,
+	    .state = in->is_closed && out->is_closed ? CONNECTION_CLOSING : CONNECTION_OPEN,
 	    .path = conn->conn.path,
 	    .reason = conn->conn.reason,
 	    .is_adopted = (conn->conn.flags & SL_CONN_ADOPTED) != 0,

@@ -16,7 +16,7 @@
 /* Of a connection. */
 struct news {
 	uint64_t conn_id;
-	bool is_deaf; /* a peer goes on sending too much; else it has ended */
+	bool is_deaf; /* a peer goes on sending too much; else its entries say what it is */
 };
 
 struct splice_events {
@@ -84,18 +84,20 @@ static void look_for_lost(struct splice_events *events)
 		(void)worker_call(events->gateway->workers[i], sweep, NULL);
 }
 
-/* The walker lets nothing more pass. */
-static bool is_refusal(const struct sl_event *event)
+/* The walker lets nothing more pass, or has let a Close frame pass. */
+static bool is_of_walker(const struct sl_event *event)
 {
+	uint32_t what = event->detail % (1u << SL_WALK_FAULT_SHIFT);
+
 	return event->type == SL_EVENT_WALK &&
-	       event->detail % (1u << SL_WALK_FAULT_SHIFT) == SL_WALK_EVENT_WRONG;
+	       (what == SL_WALK_EVENT_WRONG || what == SL_WALK_EVENT_CLOSE);
 }
 
 static void on_event(const struct sl_event *event, void *arg)
 {
 	struct splice_events *events = arg;
 
-	if (event->type == SL_EVENT_CLOSED || event->type == SL_EVENT_DEAF || is_refusal(event))
+	if (event->type == SL_EVENT_CLOSED || event->type == SL_EVENT_DEAF || is_of_walker(event))
 		events->news[events->n++] =
 		    (struct news){event->conn_id, event->type == SL_EVENT_DEAF};
 }
