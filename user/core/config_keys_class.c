@@ -49,7 +49,8 @@ static const struct config_key class_keys[] = {
 	.is_reloadable = true,
 	FIELD(struct config_class, rate_frames),
 	.help = "Frames that each side of a connection may send in a second, likewise; those of "
-		"control, such as Ping, count as well.",
+		"control, such as Ping, count as well. Where the kernel has lost its place among "
+		"them, see splice_frames, each packet counts as one, and on the relay each read.",
     },
     {
 	.name = "burst_frames",

@@ -173,7 +173,8 @@ static void walk_and_forward(struct connection *c, struct leg *from, const uint8
 
 	if (unlikely(from->is_unwalked)) {
 		forward(c, from, data, len);
-		leg_class_charge(from, len, 0);
+		/* As the hook does for each packet of such a stream. */
+		leg_class_charge(from, len, 1);
 		return;
 	}
 	memcpy(before, from->walker.frames, sizeof(before));
