@@ -10,7 +10,7 @@
 struct admission {
 	__u64 last_ns; /* in: when the packet before this one came */
 	__u64 departure_ns;
-	__u32 n_frames;   /* headers that end in it */
+	__u32 n_frames;   /* headers that end in it; 1 if they are not known any more */
 	__u8 is_believed; /* in */
 	__u8 is_ce;       /* to be marked so */
 	__u8 zero[2];
@@ -113,6 +113,7 @@ static __always_inline int walk(sl_ctx *ctx, const struct sl_packet *p, struct s
 
 	if (why != 0)
 		return why;
+	a->n_frames = 1; /* of what is not known: so much is bound to be in it, on the whole */
 	if (loop.w.is_locked) {
 		if (walk_all(&loop))
 			why = SL_STAT_DROP_MEMORY;
@@ -157,6 +158,8 @@ __noinline int sl_admit(sl_ctx *ctx, const struct sl_packet *p, struct sl_flow *
 	/* What is not believed moves nothing. */
 	if (why == 0 && is_new && a->is_believed && sl_is_beyond(flow, &p->segment))
 		why = walk(ctx, p, flow, policy, a);
+	else if (why == 0 && p->segment.payload && !sl_may_pass_unmoved(flow))
+		why = SL_STAT_DROP_HOLD;
 	else if (why == 0 && policy->frame_rate)
 		why = sl_limit_frames(ctx, p, flow, policy, a);
 	if (why == 0 && sl_is_limited(policy) && p->segment.payload)

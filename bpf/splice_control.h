@@ -119,6 +119,15 @@ SL_INLINE void sl_translation_set(struct sl_flow *flow, const struct sl_ctl_leg 
 
 /* ---- sl_activate ----------------------------------------------------------------------------- */
 
+/*
+ * The other peer may send by the window of our socket until it hears of this one's; what is beyond
+ * this one's is not believed, and the strict walker drops it without an answer.
+ */
+SL_INLINE int sl_has_room(const struct sl_flow *flow, const struct sl_ctl_leg *leg)
+{
+	return (__u32)SL_READ(flow->window) << (leg->send_wscale & 15) >= leg->send_mss;
+}
+
 /* Has the hook seen all that the translation is made of? */
 SL_INLINE int sl_is_seen(const struct sl_flow *flow, const struct sl_ctl_leg *leg)
 {
@@ -137,6 +146,8 @@ SL_INLINE __u32 sl_activate_begin(const struct sl_pair *pair, const struct sl_ac
 		return SL_CTL_STATE;
 	if (!sl_is_seen(pair->first, &args->legs[0]) || !sl_is_seen(pair->second, &args->legs[1]))
 		return SL_CTL_UNSEEN;
+	if (!sl_has_room(pair->first, &args->legs[0]) || !sl_has_room(pair->second, &args->legs[1]))
+		return SL_CTL_DATA;
 	sl_peer_set(&pair->first->peer, &args->keys[SL_TO_CLIENT]);
 	sl_peer_set(&pair->second->peer, &args->keys[SL_TO_ENDPOINT]);
 	return sl_pair_hold(pair, holding) ? SL_CTL_DONE : SL_CTL_STATE;
@@ -154,9 +165,27 @@ SL_INLINE void sl_pair_translate(const struct sl_pair *pair, const struct sl_act
 	sl_walk_start(pair->second, args->walk_flags[SL_TO_CLIENT]);
 }
 
-/* A walker that has begun in ACTIVE may still be at it, on a CPU that was busy with other things.
+/*
+ * A walker that has begun in ACTIVE may still be at it, or about to begin, on a CPU that was busy
+ * with other things. Return: 1, and both directions are locked; or 0
  */
-SL_INLINE int sl_pair_is_walked(const struct sl_pair *pair)
+SL_INLINE int sl_pair_lock(const struct sl_pair *pair)
+{
+	if (sl_walk_set(pair->first, SL_W_BUSY) & SL_W_BUSY)
+		return 0;
+	if (!(sl_walk_set(pair->second, SL_W_BUSY) & SL_W_BUSY))
+		return 1;
+	sl_walk_clear(pair->first, SL_W_BUSY);
+	return 0;
+}
+
+SL_INLINE void sl_pair_unlock(const struct sl_pair *pair)
+{
+	sl_walk_clear(pair->first, SL_W_BUSY);
+	sl_walk_clear(pair->second, SL_W_BUSY);
+}
+
+SL_INLINE int sl_pair_is_locked(const struct sl_pair *pair)
 {
 	return (SL_READ(pair->first->walk.flags) | SL_READ(pair->second->walk.flags)) & SL_W_BUSY;
 }
@@ -167,16 +196,18 @@ SL_INLINE __u32 sl_activate_end(const struct sl_pair *pair, struct sl_activate_a
 {
 	sl_pair_read_ends(pair, args->got_end);
 	if (args->got_end[0] != args->legs[0].rcv_nxt ||
-	    args->got_end[1] != args->legs[1].rcv_nxt || sl_pair_is_walked(pair)) {
+	    args->got_end[1] != args->legs[1].rcv_nxt || !sl_pair_lock(pair)) {
 		sl_pair_decide(pair, holding->word, SL_LEARN);
 		return SL_CTL_DATA;
 	}
 	/* After so long a preemption, what is about to be written may be in use already. */
 	if (now_ns >= holding->deadline_ns) {
+		sl_pair_unlock(pair);
 		sl_pair_decide(pair, holding->word, SL_LEARN);
 		return SL_CTL_LATE;
 	}
 	sl_pair_translate(pair, args);
+	sl_pair_unlock(pair);
 	return sl_pair_decide(pair, holding->word, SL_ACTIVE) ? SL_CTL_DONE : SL_CTL_LATE;
 }
 
@@ -204,7 +235,7 @@ SL_INLINE void sl_pair_go_on(const struct sl_pair *pair)
 SL_INLINE __u32 sl_hold_judge(const struct sl_pair *pair, struct sl_hold_args *args)
 {
 	/* Who is walking may yet move a position, and its receiver claim to have that already. */
-	int is_walked = sl_pair_is_walked(pair);
+	int is_walked = sl_pair_is_locked(pair);
 
 	sl_pair_read_positions(pair, args->got_end);
 	if (sl_is_ending(pair->first) || sl_is_ending(pair->second))

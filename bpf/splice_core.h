@@ -150,10 +150,17 @@ SL_INLINE int sl_close(struct sl_flow *first, struct sl_flow *second)
 /* Attempts; each failure is another CPU's success on the same flow. */
 #define SL_PUBLISH_TRIES 16
 
-/* Use what it returns: BPF's atomic operations order memory only if they fetch. */
+/* BPF's atomic operations order memory only if they fetch: so what this returns has to be used. */
 SL_INLINE __u32 __attribute__((warn_unused_result)) sl_end_seq_barrier(struct sl_flow *flow)
 {
 	return __sync_fetch_and_add(&flow->end_seq, 0);
+}
+
+SL_INLINE void sl_barrier(struct sl_flow *flow)
+{
+	__u32 seen = sl_end_seq_barrier(flow);
+
+	__asm__ volatile("" : : "r"(seen)); /* used */
 }
 
 /*

@@ -25,14 +25,14 @@ static __always_inline int drop(enum sl_stat why)
 }
 
 /*
- * In ACTIVE or CLOSED. Of the first packet that is nothing for a splice the daemon hears: the
- * connection is better off without it.
+ * In ACTIVE or CLOSED. Of the first packet that is nothing for a splice, and is believed, the
+ * daemon hears: the connection is better off without it.
  */
-static __always_inline int drop_of_flow(struct sl_flow *flow, enum sl_stat why)
+static __always_inline int drop_of_flow(struct sl_flow *flow, enum sl_stat why, int is_believed)
 {
-	if ((why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
-	     why == SL_STAT_DROP_OPTIONS) &&
-	    !(flow->marks & SL_M_DROPPED)) {
+	if (is_believed && !(flow->marks & SL_M_DROPPED) &&
+	    (why == SL_STAT_DROP_FRAGMENT || why == SL_STAT_DROP_IP_OPTIONS ||
+	     why == SL_STAT_DROP_OPTIONS)) {
 		sl_mark(flow, SL_M_DROPPED);
 		sl_tell(flow, SL_EVENT_UNTRANSLATABLE, why, bpf_ktime_get_ns());
 	}
@@ -232,7 +232,7 @@ static __always_inline int see_end(const struct sl_packet *p, struct sl_flow *fl
 		return 0;
 	sl_see_end(p, flow, sight, bpf_ktime_get_coarse_ns());
 	/* A FIN moves no position: rule 6 holds for its mark. Nobody sends a RST again. */
-	return p->segment.flags & SL_S_FIN && !sl_may_still_pass(flow) ? SL_STAT_DROP_HOLD : 0;
+	return p->segment.flags & SL_S_FIN && !sl_may_pass_unmoved(flow) ? SL_STAT_DROP_HOLD : 0;
 }
 
 /* What is not believed may be anybody's, and is not answered. */
@@ -279,7 +279,7 @@ static __always_inline int forward(sl_ctx *ctx, const struct sl_packet *p, struc
 	}
 	if (why == SL_STAT_DROP_MTU)
 		return drop_too_large(ctx, p, flow, sight, way);
-	return drop_of_flow(flow, why);
+	return drop_of_flow(flow, why, sight->is_counted);
 }
 
 /* ---- every packet of a flow ------------------------------------------------------------------ */
@@ -331,10 +331,15 @@ static __always_inline int is_believed_learning(const struct sl_packet *p,
  * RFC 9293 s3.10.7.4: of a connection that stands there is no segment without ACK. A RST ends the
  * stream and is not a part of it: overtaking the last bytes, it would pass for their end.
  */
+static __always_inline int is_of_stream(const struct sl_packet *p)
+{
+	return (p->segment.flags & (SL_S_ACK | SL_S_RST)) == SL_S_ACK;
+}
+
 static __always_inline int is_believed(const struct sl_packet *p, struct sl_flow *flow,
 				       const struct sight *sight)
 {
-	if (!sight->is_right || (p->segment.flags & (SL_S_ACK | SL_S_RST)) != SL_S_ACK)
+	if (!sight->is_right || !is_of_stream(p))
 		return 0;
 	return sight->is_judged_spliced ? is_believed_spliced(p, flow, sight->end_seq)
 					: is_believed_learning(p, flow, sight->end_seq);
@@ -431,7 +436,9 @@ static __always_inline int handle(sl_ctx *ctx, struct sl_packet *p, struct sl_fl
 	if (state == SL_LEARN)
 		return learn(p, &sight);
 	if (sight.refusal)
-		return drop_of_flow(flow, sight.refusal);
+		return drop_of_flow(flow, sight.refusal,
+				    p->is_readable && is_of_stream(p) &&
+					is_believed_spliced(p, flow, sight.end_seq));
 	if (!sight.is_right)
 		return drop(SL_STAT_DROP_CHECKSUM);
 	return forward(ctx, p, flow, &sight, state, last_ns, way);

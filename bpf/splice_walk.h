@@ -12,7 +12,7 @@
  * Where it differs from the relay's: which RSV bits the handshake allowed is not known here, so
  * that data frames may have any; a wrong MASK bit is found at once, and not behind the length, so
  * that of two faults in one header it may name the other (both mean 1002); and a message's length
- * is known up to 2^32 - 1.
+ * is known up to 2^32 - 1, which is why sl_policy.max_message is not more.
  */
 #pragma once
 #include "bpf/splice_core.h"
@@ -103,7 +103,7 @@ SL_INLINE __u8 sl_walk_judge_data(const struct sl_walking *w)
 		return SL_FAULT_FRAGMENT;
 	if (w->walk.payload_left > w->max_frame)
 		return SL_FAULT_FRAME_SIZE;
-	/* Both are below 2^63. */
+	/* Both are below 2^63, and no limit is above the 2^32 - 1 that message_len sticks at. */
 	if (w->walk.payload_left + w->walk.message_len > w->max_message)
 		return SL_FAULT_MESSAGE_SIZE;
 	return 0;
@@ -377,10 +377,13 @@ SL_INLINE void sl_walk_read(struct sl_flow *flow, struct sl_walk *ret)
 #endif
 }
 
-/* In HOLD, before ACTIVE: the position is a frame boundary, unless @flags have no SL_W_ON. */
+/*
+ * In HOLD, locked, before ACTIVE: the position is a frame boundary, unless @flags have no SL_W_ON.
+ */
 SL_INLINE void sl_walk_start(struct sl_flow *flow, __u32 flags)
 {
-	flow->walk = (struct sl_walk){.flags = flags & (SL_W_ON | SL_W_STRICT | SL_W_MESSAGE)};
+	flags &= SL_W_ON | SL_W_STRICT | SL_W_MESSAGE;
+	flow->walk = (struct sl_walk){.flags = (__u8)(flags | SL_W_BUSY)};
 }
 
 /* ---- the position ---------------------------------------------------------------------------- */
@@ -392,31 +395,23 @@ SL_INLINE __u32 sl_position_barrier(struct sl_flow *flow)
 }
 
 /*
- * Without a walker, or with one that is lost, whoever has the most moves it. A full barrier, if it
- * moves. Return: by how much it has.
+ * Without a walker, or with one that is lost, whoever has the most moves it. A full barrier in
+ * every case.
+ * Return: 1; or 0 after too many attempts: then the packet must not pass.
  */
-SL_INLINE __u32 sl_position_move(struct sl_flow *flow, __u32 end_seq)
+SL_INLINE int sl_position_move(struct sl_flow *flow, __u32 end_seq)
 {
 	__u64 seen = SL_READ(flow->payload_bytes), was;
 	__u32 end = end_seq - flow->base_seq, n;
 
-	for (int i = 0; i < SL_PUBLISH_TRIES && sl_after(end, (__u32)seen); i++) {
-		n = end - (__u32)seen;
+	for (int i = 0; i < SL_PUBLISH_TRIES; i++) {
+		n = sl_after(end, (__u32)seen) ? end - (__u32)seen : 0;
 		was = __sync_val_compare_and_swap(&flow->payload_bytes, seen, seen + n);
 		if (was == seen)
-			return n;
+			return 1;
 		seen = was;
 	}
 	return 0;
-}
-
-/*
- * Takes that back, for a packet that is not sent on after all, unless others were behind it. (Not
- * under SL_W_BUSY: a copy that came meanwhile would have passed, and its bytes be new again.)
- */
-SL_INLINE void sl_position_return(struct sl_flow *flow, __u64 from, __u32 moved)
-{
-	__sync_val_compare_and_swap(&flow->payload_bytes, from + moved, from);
 }
 
 /* ---- a segment ------------------------------------------------------------------------------- */
@@ -545,10 +540,17 @@ SL_INLINE int sl_walk_find_new(struct sl_flow *flow, const struct sl_segment *se
 	return 0;
 }
 
-/* Rule 6: asked behind SL_W_BUSY, or behind what it moves or marks. */
+/* Rule 6: asked behind a full barrier. */
 SL_INLINE int sl_may_still_pass(struct sl_flow *flow)
 {
 	return SL_STATE(SL_READ(flow->state)) >= SL_ACTIVE;
+}
+
+/* For what is before the position, that of the others who may have moved it; or has a FIN. */
+SL_INLINE int sl_may_pass_unmoved(struct sl_flow *flow)
+{
+	sl_barrier(flow);
+	return sl_may_still_pass(flow);
 }
 
 /*
@@ -571,17 +573,17 @@ SL_INLINE int sl_walk_begin(struct sl_flow *flow, const struct sl_policy *policy
 	w->max_frame = policy->max_frame ? policy->max_frame : ~0ull;
 	w->max_message = policy->max_message ? policy->max_message : ~0ull;
 	was = policy->walk == SL_WALK_OFF && !w->is_strict ? SL_W_BUSY : sl_walk_lock(flow);
-	if (was & SL_W_BUSY) {
-		if (w->is_strict)
-			return SL_STAT_DROP_HOLE;
-		sl_walk_lose(flow, w);
-		return 0;
-	}
-	w->is_locked = 1;
-	why = was & SL_W_WRONG ? SL_STAT_DROP_FRAME : 0; /* since the first look */
+	w->is_locked = !(was & SL_W_BUSY);
+	why = 0;
 	if (!sl_may_still_pass(flow))
 		why = SL_STAT_DROP_HOLD;
-	if (why || was & SL_W_LOST) {
+	else if (was & SL_W_WRONG) /* since the first look */
+		why = SL_STAT_DROP_FRAME;
+	else if (was & SL_W_BUSY && w->is_strict)
+		why = SL_STAT_DROP_HOLE;
+	else if (was & SL_W_BUSY)
+		sl_walk_lose(flow, w);
+	if (why || was & (SL_W_BUSY | SL_W_LOST)) {
 		sl_walk_cancel(flow, w);
 		return why;
 	}
@@ -593,13 +595,9 @@ SL_INLINE int sl_walk_begin(struct sl_flow *flow, const struct sl_policy *policy
 
 SL_INLINE int sl_walk_end_unwalked(struct sl_flow *flow, const struct sl_segment *segment)
 {
-	__u64 from = SL_READ(flow->payload_bytes);
-	__u32 moved = sl_position_move(flow, segment->seq + segment->payload);
+	int is_moved = sl_position_move(flow, segment->seq + segment->payload);
 
-	if (sl_may_still_pass(flow))
-		return 0;
-	sl_position_return(flow, from, moved);
-	return SL_STAT_DROP_HOLD;
+	return is_moved && sl_may_still_pass(flow) ? 0 : SL_STAT_DROP_HOLD;
 }
 
 SL_INLINE int sl_walk_end_wrong(struct sl_flow *flow, struct sl_walking *w)
@@ -641,8 +639,11 @@ SL_INLINE int sl_walk_end(struct sl_flow *flow, const struct sl_segment *segment
 		return sl_walk_end_wrong(flow, w);
 	moved = end - flow->base_seq - (__u32)w->position;
 	was = __sync_val_compare_and_swap(&flow->payload_bytes, w->position, w->position + moved);
-	if (was != w->position) /* some CPU has found the walker busy, and has lost it */
-		sl_position_move(flow, end);
+	/* Or some CPU has found the walker busy, and has lost it. */
+	if (was != w->position && !sl_position_move(flow, end)) {
+		sl_walk_cancel(flow, w);
+		return SL_STAT_DROP_HOLD;
+	}
 	if (w->fault) { /* it will have passed; from here on it is not known what is a header */
 		w->tells |= SL_TELL_WRONG;
 		sl_walk_set(flow, SL_W_LOST);

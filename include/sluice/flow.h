@@ -26,9 +26,9 @@
  *
  * 1. end_seq moves forward only, by compare-exchange; where it need not move, a full barrier
  *    stands in its place. A hook publishes end_seq and reads the state behind that (also in
- *    ACTIVE). sl_activate and sl_hold set HOLD by an exchange and read end_seq behind that. So
- *    either the hook sees HOLD, or they see its packet (Dekker). What end_seq has passed may have
- *    been dropped behind it, so that sl_hold goes on by rule 6. Packets with a wrong checksum,
+ *    ACTIVE). sl_activate sets HOLD by an exchange and reads end_seq behind that. So either the
+ *    hook sees HOLD, or it sees the hook's packet (Dekker). What end_seq has passed may have been
+ *    dropped behind it: sl_hold goes by rule 6. Packets with a wrong checksum,
  *    outside of the window, or of those that ACTIVE drops for what they are, do not move end_seq;
  *    nor does a RST, which is not a part of the stream.
  *
@@ -48,25 +48,28 @@
  *    HOLD is entered: by it a hook in HOLD finds the other direction.
  *
  * 5. The position of a flow is base_seq + payload_bytes: all before it was sent on, and walked.
- *    What comes from there on is new; what is before it passes at any time, and unseen. Of a flow
- *    that is walked, who has set SL_W_BUSY moves it; of another, whoever brings the most, by
- *    compare-exchange. In strict mode nothing passes that leaves a hole behind the position, or is
- *    not believed, or finds the walker busy: so all bytes are walked in their order before a first
- *    copy of them passes. (A sender can have that copy lost behind the gateway, by a hop limit that
- *    is too small, and send other bytes in its place. Then its receiver sees frames that were not
- *    walked; the relay, whose own socket has taken the bytes, cannot be deceived so.) In observe
- *    mode a hole moves the position with it: it costs the walker nothing as long as it is inside
- *    the payload of one frame, and otherwise its place, for good: SL_W_LOST.
+ *    What comes from there on is new; what is before it passes unseen. Of a flow that is walked,
+ *    who has set SL_W_BUSY moves it; of another, and in observe mode beside a walker (which has
+ *    lost its place by that: SL_W_LOST), whoever brings the most, by compare-exchange. In strict
+ *    mode nothing passes that leaves a hole behind the position, or is not believed, or finds the
+ *    walker busy: so all bytes are walked in their order before a first copy of them passes. (A
+ *    sender can have that copy lost behind the gateway, by a hop limit that is too small, and send
+ *    other bytes in its place. Then its receiver sees frames that were not walked; the relay, whose
+ *    own socket has taken the bytes, cannot be deceived so.) In observe mode a hole moves the
+ *    position with it: it costs the walker nothing as long as it is inside the payload of one
+ *    frame, and otherwise its place, for good: SL_W_LOST.
  *
  * 6. In ACTIVE a walker sets SL_W_BUSY and reads the state behind that; if it is not ACTIVE then,
  *    the packet is dropped, and nothing has changed. Else it walks, moves the position, writes what
- *    it has found, and clears SL_W_BUSY; then the packet is sent on. Where nothing is walked, who
- *    moves the position reads the state behind that; if it is not ACTIVE then, the position is put
- *    back and the packet dropped. A FIN is marked, and the state read behind that, in either case.
- *    sl_hold sets HOLD, reads SL_W_BUSY behind that, and then position and marks (Dekker). So when
- *    it says DONE, all before the positions that it tells has passed, and nothing behind them; and
- *    `walk` is that of the position from then on. (Unwalked, that is so unless the receiver has
- *    acknowledged bytes before they came.) SL_W_STOP is no more than a way to get there.
+ *    it has found, and clears SL_W_BUSY; then the packet is sent on. Where nothing is walked, and
+ *    for what is not beyond the position, and for a FIN, which is marked, the state is read behind
+ *    the position (a full barrier); if it is not ACTIVE then, the packet is dropped. The position
+ *    is not put back: somebody may have passed by it. sl_hold sets HOLD, reads SL_W_BUSY behind
+ *    that, and then positions and marks (Dekker); it says DONE if no walker is at work and the
+ *    receivers have acknowledged all before the positions: then that has passed, nothing behind it
+ *    will, and `walk` is that of the position from then on. (Unwalked, that is so unless a
+ *    receiver has acknowledged bytes before they came.) sl_activate takes SL_W_BUSY itself.
+ *    SL_W_STOP is no more than a way to get there.
  *
  * Sources: Maltz and Bhagwat, "TCP splicing for application layer proxy performance" (1998);
  * RFC 9293 (sequence numbers), RFC 7323 (windows, timestamps), RFC 2018 (SACK), RFC 5961 (RST).

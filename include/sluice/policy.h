@@ -12,12 +12,14 @@
 
 struct sl_policy {
 	/* payload bytes; 0 = no limit. A flow under either of them, or under frame_rate, is walked
-	 * in strict mode, whatever `walk` says */
-	__u64 max_frame, max_message;
+	 * in strict mode, whatever `walk` says; but for one that is lost (SL_W_LOST) when the row
+	 * changes, whose frames are not known any more */
+	__u64 max_frame;
+	__u64 max_message; /* at most 2^32 - 1 */
 	/* token buckets of each connection and direction; a rate of 0 = no limit */
 	__u64 byte_rate;   /* TCP payload bytes a second, also of what is sent again; from 2^30 on
 			      it is no limit */
-	__u32 frame_rate;  /* frames a second */
+	__u32 frame_rate;  /* frames a second; a packet of a flow that is lost counts as one */
 	__u32 byte_burst;  /* bytes; at most 2^29 */
 	__u32 frame_burst; /* frames */
 	__u32 priority;    /* skb->priority; 0 = as it comes */

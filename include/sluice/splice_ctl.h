@@ -12,7 +12,8 @@ enum sl_ctl_result {
 	SL_CTL_NO_FLOW = 1, /* an entry is missing */
 	SL_CTL_STATE = 2,   /* not in the state that the call begins with, or about to end */
 	SL_CTL_UNSEEN = 3,  /* the hook has seen no packet of a leg yet */
-	SL_CTL_DATA = 4,    /* not quiescent: bytes are on their way (got_end tells where) */
+	SL_CTL_DATA = 4,    /* not quiescent: bytes are on their way (got_end tells where); or a
+			       peer's window is shut */
 	SL_CTL_LATE = 5,    /* the HOLD ended before the call had decided */
 };
 
@@ -53,6 +54,7 @@ struct sl_ctl_leg {
 	__u32 snd_nxt;  /* behind the last byte written; all are acknowledged */
 	__u32 ts_clock; /* our timestamp on this leg now; 0 without the option */
 	__u32 oif;      /* the interface towards its far end */
+	__u32 send_mss; /* of what we send on it; of less room its far end's window is not to be */
 	__u8 send_wscale, recv_wscale;
 	__u8 options; /* SL_O_ of conn.h */
 	__u8 flags;   /* SL_F_TO_LOCAL: how packets leave by it */

@@ -16,6 +16,7 @@
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
+/* These evaluate an argument twice. */
 #define MIN(a, b)              ((a) < (b) ? (a) : (b))
 #define MAX(a, b)              ((a) > (b) ? (a) : (b))
 #define likely(x)              __builtin_expect(!!(x), 1)

@@ -220,7 +220,7 @@ static const struct config_key route_keys[] = {
 	.none_value = CONFIG_SIZE_AUTO,
 	.zero = "no limit, with proxy only",
 	.min = 1,
-	.max = SIZE_LIMIT_MAX,
+	.max = MESSAGE_MAX,
 	.is_reloadable = true,
 	FIELD(struct config_route, max_message_bytes),
 	.help = "Payload of one message, all its frames together, likewise.",

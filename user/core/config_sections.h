@@ -27,6 +27,7 @@
 #define FIELD_LEN 4096 /* of a header: name and value */
 /* Frames and messages may have 2^63 - 1 bytes (RFC 6455 s5.2); half of it leaves room for sums. */
 #define SIZE_LIMIT_MAX (UINT64_C(1) << 62)
+#define MESSAGE_MAX    UINT32_MAX /* as far as the kernel's walker counts: sluice/policy.h */
 
 /* Beside what they are part of, as in the index. */
 extern const struct config_section config_section_file;

@@ -171,6 +171,7 @@ static void fill_leg(struct promotion_leg *leg)
 	leg->ctl.snd_nxt = leg->socket.snd_nxt;
 	leg->ctl.ts_clock = leg->socket.ts_clock;
 	leg->ctl.send_wscale = leg->socket.send_wscale;
+	leg->ctl.send_mss = leg->socket.send_mss;
 	leg->ctl.recv_wscale = leg->socket.recv_wscale;
 	leg->ctl.options = leg->socket.options;
 }

@@ -333,6 +333,24 @@ static void rate__of_frames_drops_and_moves_nothing(void **state)
 	end(programs, &s);
 }
 
+/* How many headers a packet has is not known any more: it counts as one frame. */
+static void rate__of_frames_holds_whom_the_walker_has_lost(void **state)
+{
+	const struct sl_policy policy = {.dscp = SL_DSCP_KEEP, .frame_rate = 1, .frame_burst = 3};
+	struct splice_programs *programs = need(state);
+	uint8_t bytes[600];
+	struct stream s;
+
+	put_frames(bytes, 10, 20);
+	begin(programs, &s, false, SL_W_ON | SL_W_LOST, &policy);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(send(programs, &s, 1000 + 52 * i, bytes + (size_t)52 * i, 52),
+				 i < 3 ? REDIRECT : DROP);
+	assert_int_equal(send(programs, &s, 1000, bytes, 156), REDIRECT); /* sent again */
+	assert_int_equal(get(programs, &s).frames[1], 0);
+	end(programs, &s);
+}
+
 /* ---- marks ----------------------------------------------------------------------------------- */
 
 static uint8_t traffic_class_of(const struct frame *frame, bool is_ipv6)
@@ -445,6 +463,7 @@ int main(void)
 	    cmocka_unit_test(stop__lets_nothing_new_pass),
 	    cmocka_unit_test(rate__of_bytes_drops_and_moves_nothing),
 	    cmocka_unit_test(rate__of_frames_drops_and_moves_nothing),
+	    cmocka_unit_test(rate__of_frames_holds_whom_the_walker_has_lost),
 	    cmocka_unit_test(dscp__is_that_of_the_policy),
 	    cmocka_unit_test(ecn__is_marked_instead_of_dropped),
 	    cmocka_unit_test(pacing__is_a_limit_of_its_own),

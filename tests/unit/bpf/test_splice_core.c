@@ -434,6 +434,43 @@ static void activate__refuses_for_both(void **state)
 	}
 }
 
+/* A hook that began when it was ACTIVE, and goes on now. */
+static void activate__waits_for_who_walks(void **state)
+{
+	for (int which = 0; which < 2; which++) {
+		struct sl_activate_args args = sample_args;
+		struct sl_flow flows[2];
+
+		ready_pair(flows);
+		flows[which].walk.flags = SL_W_BUSY;
+		assert_int_equal(activate(flows, &args), SL_CTL_DATA);
+		assert_int_equal(flows[0].state | flows[1].state, SL_LEARN);
+		assert_int_equal(flows[which].walk.flags, SL_W_BUSY);
+		assert_int_equal(flows[!which].walk.flags, 0);
+		flows[which].walk.flags = 0;
+		assert_int_equal(activate(flows, &args), SL_CTL_DONE);
+		assert_int_equal(flows[0].walk.flags, 0);
+		assert_int_equal(flows[1].walk.flags, SL_W_ON);
+	}
+}
+
+/* What a peer has no room for is not believed, and the sender would not hear of it. */
+static void activate__waits_for_a_window(void **state)
+{
+	for (int which = 0; which < 2; which++) {
+		struct sl_activate_args args = sample_args;
+		struct sl_flow flows[2];
+
+		args.legs[which].send_mss = 1 + (5u << args.legs[which].send_wscale);
+		ready_pair(flows);
+		flows[which].window = 5;
+		assert_int_equal(activate(flows, &args), SL_CTL_DATA);
+		assert_int_equal(flows[0].state | flows[1].state, SL_LEARN);
+		flows[which].window = 6;
+		assert_int_equal(activate(flows, &args), SL_CTL_DONE);
+	}
+}
+
 static void activate__behind_its_deadline_changes_nothing(void **state)
 {
 	struct sl_activate_args args = sample_args;
@@ -449,6 +486,7 @@ static void activate__behind_its_deadline_changes_nothing(void **state)
 			 SL_CTL_LATE);
 	assert_int_equal(flows[0].state | flows[1].state, SL_LEARN);
 	assert_int_equal(flows[0].seq_delta, 0);
+	assert_int_equal(flows[0].walk.flags | flows[1].walk.flags, 0);
 }
 
 /* ---- sl_hold --------------------------------------------------------------------------------- */
@@ -678,6 +716,8 @@ int main(void)
 	    cmocka_unit_test(activate__exchanges_addresses),
 	    cmocka_unit_test(activate__says_what_has_to_be_taken_out),
 	    cmocka_unit_test(activate__refuses_for_both),
+	    cmocka_unit_test(activate__waits_for_who_walks),
+	    cmocka_unit_test(activate__waits_for_a_window),
 	    cmocka_unit_test(activate__behind_its_deadline_changes_nothing),
 	    cmocka_unit_test(hold__wants_all_to_be_acknowledged),
 	    cmocka_unit_test(hold__is_refused_at_the_end),

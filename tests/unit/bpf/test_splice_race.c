@@ -138,6 +138,9 @@ static bool hook_packet(struct hook *hook, uint32_t end)
 						    sl_walk_end(flow, &segment, &w))) {
 		count(&race->n_dropped);
 		return false;
+	} else if (!sl_may_pass_unmoved(flow)) {
+		count(&race->n_dropped);
+		return false;
 	} else {
 		pause_a_little(&hook->random);
 		count(&race->n_forwarded);
@@ -358,7 +361,7 @@ static void *ending_run(void *data)
 			continue;
 		sl_mark(flow, ending->is_fin ? SL_M_FIN : SL_M_RST);
 		pause_a_little(&ending->hook.random);
-		if (ending->is_fin && !sl_may_still_pass(flow))
+		if (ending->is_fin && !sl_may_pass_unmoved(flow))
 			continue;
 		SL_WRITE(ending->has_passed, 1);
 		SL_WRITE(other->ack, end); /* by who has it now */

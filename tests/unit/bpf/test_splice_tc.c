@@ -334,7 +334,7 @@ static void active__records_and_counts(void **state)
 struct refusal {
 	const char *what;
 	enum sl_stat stat;
-	bool tells; /* the daemon is told, once */
+	bool tells; /* the daemon is told, once, since the packet is believed */
 	void (*spoil)(struct ref_packet *packet);
 	void (*spoil_frame)(struct frame *frame, bool is_ipv6);
 };
@@ -342,6 +342,19 @@ struct refusal {
 static void spoil_fragment(struct ref_packet *packet)
 {
 	packet->is_first_fragment = true;
+}
+
+/* Somebody else's: believed, they could take anybody off the splice. */
+static void spoil_fragment_and_number(struct ref_packet *packet)
+{
+	packet->is_first_fragment = true;
+	packet->seq += 1000000;
+}
+
+static void spoil_fragment_and_flags(struct ref_packet *packet)
+{
+	packet->is_first_fragment = true;
+	packet->flags &= ~REF_ACK;
 }
 
 static void spoil_options(struct ref_packet *packet)
@@ -439,12 +452,14 @@ static void put_authentication(struct frame *frame, bool is_ipv6)
 static const struct refusal refusals[] = {
     {"a fragment", SL_STAT_DROP_FRAGMENT, true, spoil_fragment, NULL},
     {"half a packet", SL_STAT_DROP_FRAGMENT, true, spoil_fragment, cut_to_half},
-    {"a tiny fragment", SL_STAT_DROP_FRAGMENT, true, spoil_fragment, cut_to_tiny},
+    {"a tiny fragment", SL_STAT_DROP_FRAGMENT, false, spoil_fragment, cut_to_tiny},
     {"IP options", SL_STAT_DROP_IP_OPTIONS, true, spoil_options, NULL},
     {"many headers", SL_STAT_DROP_IP_OPTIONS, true, spoil_options_of_ipv4, put_seven_extensions},
     {"a packet of headers", SL_STAT_DROP_IP_OPTIONS, true, spoil_options_of_ipv4,
      put_all_extensions},
     {"authentication", SL_STAT_DROP_IP_OPTIONS, true, spoil_options_of_ipv4, put_authentication},
+    {"a fragment out of the window", SL_STAT_DROP_FRAGMENT, false, spoil_fragment_and_number, NULL},
+    {"a fragment without ACK", SL_STAT_DROP_FRAGMENT, false, spoil_fragment_and_flags, NULL},
     {"the last hop", SL_STAT_DROP_TTL, false, spoil_ttl, NULL},
     {"a signature", SL_STAT_DROP_OPTIONS, true, spoil_md5, NULL},
     {"a header of 16 bytes", SL_STAT_DROP_HEADER, false, NULL, spoil_header},
@@ -514,6 +529,8 @@ static void learn__passes_what_could_not_be_translated(void **state)
 		make_packet(&packet, is_ipv6);
 		if (refusal->spoil)
 			refusal->spoil(&packet);
+		if (packet.seq != 1000 || !(packet.flags & REF_ACK))
+			continue; /* see learn__does_not_count_what_has_no_ack */
 		make_frame(&packet, &frame);
 		if (refusal->spoil_frame)
 			refusal->spoil_frame(&frame, is_ipv6);

@@ -82,8 +82,7 @@ static const struct number {
     {"route", "keepalive_ping", "0", "0 (never), or 100ms to 1d", ""},
     {"route", "max_connection_duration", "0", "0 (never), or 100ms to 365d", ""},
     {"route", "max_frame", "0", "auto, or 0 (no limit, with proxy only), or 1 to 4294967296gb", ""},
-    {"route", "max_message", "0", "auto, or 0 (no limit, with proxy only), or 1 to 4294967296gb",
-     ""},
+    {"route", "max_message", "0", "auto, or 0 (no limit, with proxy only), or 1 to 4294967295", ""},
     {"respond", "status", "200", "200 to 599", ""},
 };
 
