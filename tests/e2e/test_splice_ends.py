@@ -195,7 +195,7 @@ def test_it_is_listed_as_closing_and_not_closed_again(closing_tunnels, path):
 @pytest.mark.parametrize("path", ["splice"])
 def test_who_comes_back_to_the_relay_has_no_more_time(closing_tunnels, path):
     # Time to look at it before it is over.
-    tunnels, client, server = closing_tunnels("10s" if env.IN_VM or env.SANITIZED else "3s")
+    tunnels, client, server = closing_tunnels("10s" if env.IN_VM or env.SANITIZED else "5s")
     network = tunnels.network
     exchange_close(client, server)
     env.until(lambda: states(network) == [("closing", "splice")], "its state")
