@@ -6,7 +6,8 @@ import time
 
 from lib import env
 from lib.box import LOADER
-from lib.pins import (PINS, by_name, conn_id_of, flow_rows, hold_flows, hooks, set_abi, status)
+from lib.pins import (PINS, by_name, conn_id_of, flow_rows, hold_flows, hooks, release_flows,
+                      set_abi, status)
 from lib.splice_network import RENO, assert_counted, result_of
 
 IDLE = env.scale_full(8, 200)
@@ -82,5 +83,5 @@ def test_unload_that_is_killed(splice_network):
     loader.wait()
     network.wait_spliced(IDLE)
     assert set(hooks(network.box)) == {"gc", "gb"}
-    hold_flows(network.box, 0, held)
+    release_flows(network.box, held)
     end(network, (client,), paths=("splice",))

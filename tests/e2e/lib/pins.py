@@ -3,8 +3,10 @@
 
 import json
 import struct
+import time
 
 from lib import box as boxes
+from lib import env
 
 PINS = f"{boxes.BPFFS}/sluice"
 DAEMON, OPERATOR, OTHER = 4242, 4343, 4444  # groups; a number needs no name
@@ -98,13 +100,38 @@ def conn_id_of(row):
     return row["formatted"]["value"]["conn_id"]
 
 
+def _hold_flow(box, row, deadline_ns):
+    value = bytes(int(byte, 16) for byte in row["value"])
+    held = struct.pack("<I", HOLD | ACTIVE << 4 | 7 << 8) + value[4:8] + struct.pack(
+        "<Q", deadline_ns) + value[16:]
+    box.run("bpftool", "map", "update", "pinned", f"{PINS}/flows4", "key", *row["key"],
+            "value", *(f"0x{byte:02x}" for byte in held))
+
+
 def hold_flows(box, deadline_ns, conn_id=None):
-    """All, or those of one connection: in HOLD until then, as by somebody who has left them so."""
-    for row in flow_rows(box):
-        if conn_id not in (None, conn_id_of(row)):
-            continue
-        value = bytes(int(byte, 16) for byte in row["value"])
-        held = struct.pack("<I", HOLD | ACTIVE << 4 | 7 << 8) + value[4:8] + struct.pack(
-            "<Q", deadline_ns) + value[16:]
-        box.run("bpftool", "map", "update", "pinned", f"{PINS}/flows4", "key", *row["key"],
-                "value", *(f"0x{byte:02x}" for byte in held))
+    """
+    All, or those of one connection: in HOLD until then, as by somebody who has left them so. Once
+    they are still for longer than an acknowledgment is delayed: what came between the look and the
+    writing would be undone, and never be said again.
+    """
+    def read():
+        return [row for row in flow_rows(box) if conn_id in (None, conn_id_of(row))]
+
+    def still():
+        rows = read()
+        time.sleep(0.3)
+        return rows if read() == rows else None
+
+    for row in env.until(still, "flows that stand still"):
+        _hold_flow(box, row, deadline_ns)
+
+
+def release_flows(box, conn_id=None):
+    """
+    Such a HOLD is over. By one flow of each connection, which ends that of both: from then on who
+    waited for it is at work, and a flow that is gone must not come again.
+    """
+    rows = {conn_id_of(row): row for row in flow_rows(box)}
+    for row in rows.values():
+        if conn_id in (None, conn_id_of(row)):
+            _hold_flow(box, row, 0)
