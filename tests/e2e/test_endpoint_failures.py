@@ -77,7 +77,7 @@ ANSWERS = {
     ),
 }
 
-TIMEOUTS = "connect_timeout = 400ms  upgrade_timeout = 400ms"
+TIMEOUTS = "connect_timeout = 400ms  upgrade_timeout = 2s"
 
 
 def expect_refusal(client, status, error):
