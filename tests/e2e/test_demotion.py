@@ -11,6 +11,7 @@ import pytest
 from lib import env, pins, ws_raw
 from lib.control import Control
 from lib.splice_network import ended
+from lib.wire import Wire
 
 PING_MS = 2400  # within it, a slow machine must have spliced it, and the test have seen that
 
@@ -324,6 +325,30 @@ def test_one_that_is_never_at_rest_is_reset_in_the_end(make_tunnels):
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         while True:
             client.send(frame)
+
+
+def test_a_peer_that_was_told_of_no_room_hears_that_there_is(make_tunnels):
+    """By the gateway's new socket: it need not ask, which it does ever more rarely."""
+    small = [("b", "net.ipv4.tcp_rmem", "4096 65536 65536"),
+             ("c", "net.ipv4.tcp_wmem", "4096 65536 65536")]
+    tunnels = make_tunnels(sysctls=small)
+    network = tunnels.network
+    client, server = tunnels.open_spliced()
+    stream, n = ws_raw.frame(ws_raw.BINARY, os.urandom(1 << 20)), 0
+    client.sock.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        while True:
+            n += client.sock.send(stream[n:])
+    wire = Wire(network.box, "c", "c0")
+    network.inside("c", "ip", "route", "add", "blackhole", "10.1.0.1")  # it cannot ask
+    network.ctl("demote", "--all")
+    wait_relayed(network, 1)
+    assert wire.wait_received(lambda packet: packet.window > 0)
+    assert not wire.sent
+    wire.close()
+    network.inside("c", "ip", "route", "delete", "blackhole", "10.1.0.1")
+    is_right = server.read_exactly(n) == stream[:n]
+    assert is_right
 
 
 def test_a_hold_that_somebody_has_left_is_waited_for(make_tunnels):

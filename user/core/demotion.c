@@ -15,7 +15,6 @@
 #include "core/walk_resume.h"
 #include "core/worker.h"
 #include "kern/splice_ctl.h"
-#include "kern/tcp_repair.h"
 
 /* Longer than making two sockets takes, and than most preemptions; shorter than the first
  * retransmission of whatever comes meanwhile. */
@@ -231,8 +230,7 @@ static void resume_leg(struct connection *c, size_t direction, const struct sl_f
 	struct leg *leg = promotion_leg_of(c, direction);
 	struct walk_header header = {0};
 
-	/* Listeners have SO_REUSEADDR, and so has what is bound to a port of the pool. */
-	(void)tcp_repair_leave(fd, true);
+	demotion_socket_begin(c->promotion, direction, flows, fd);
 	leg_open(leg, fd);
 	/* How packets leave by it: of one that is adopted, only its flows know. */
 	way->oif = other->oif;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "core/attempt.h"
 #include "core/promotion.h"
+#include "kern/tcp_repair.h"
 #include "kern/tcp_restore.h"
 
 #include <netinet/tcp.h>
@@ -28,6 +29,13 @@ static void add_scope(struct address *address, uint32_t oif)
 		address->in6.sin6_scope_id = oif;
 }
 
+/* What its peer has heard last of the other one's receiver is less than a segment: it waits for
+ * more (RFC 9293 s3.8.6.2.1), and asks for it ever more rarely. */
+static bool is_shut(const struct promotion_leg *leg, const struct sl_flow *other)
+{
+	return (uint32_t)other->window << (other->wscale & 15) < MAX(leg->socket.recv_mss, 1u);
+}
+
 static int open_leg(const struct promotion *p, size_t direction, const struct sl_flow flows[2],
 		    const uint32_t ends[2], bool is_last_word, int *ret_fd)
 {
@@ -43,6 +51,7 @@ static int open_leg(const struct promotion *p, size_t direction, const struct sl
 	    .send_wscale = leg->socket.send_wscale,
 	    .recv_wscale = leg->socket.recv_wscale,
 	    .options = leg->socket.options,
+	    .is_shut = is_shut(leg, other),
 	};
 	static const int on = 1;
 	int error;
@@ -70,4 +79,13 @@ int demotion_sockets_open(const struct promotion *p, const struct sl_flow flows[
 	ret_fds[SL_TO_ENDPOINT] = TAKE_FD(client);
 	ret_fds[SL_TO_CLIENT] = TAKE_FD(endpoint);
 	return 0;
+}
+
+void demotion_socket_begin(const struct promotion *p, size_t direction,
+			   const struct sl_flow flows[2], int fd)
+{
+	/* Listeners have SO_REUSEADDR, and so has what is bound to a port of the pool. */
+	(void)tcp_repair_leave(fd, true);
+	if (is_shut(&p->legs[direction], &flows[!direction]))
+		tcp_restore_tell_window(fd);
 }

@@ -18,3 +18,9 @@ struct promotion;
  */
 int demotion_sockets_open(const struct promotion *p, const struct sl_flow flows[2],
 			  const uint32_t ends[2], bool is_last_word, int ret_fds[2]);
+/**
+ * demotion_socket_begin() - behind the HOLD: @fd, of the packets of @direction, leaves repair; a
+ * peer that was told last that there is no room hears of it if there is
+ */
+void demotion_socket_begin(const struct promotion *p, size_t direction,
+			   const struct sl_flow flows[2], int fd);

@@ -37,6 +37,13 @@ static int set_sequence(int fd, int queue, uint32_t sequence)
 	return error < 0 ? error : set_option(fd, TCP_QUEUE_SEQ, &sequence, sizeof(sequence));
 }
 
+/*
+ * A kernel tells its peer of a window when what was read has opened it. So where it has to be told,
+ * the last byte of the peer's is in the queue as if it had come again, behind a window of nothing,
+ * and tcp_restore_tell_window() reads it. Nobody else does: what it was is of no interest.
+ */
+static const char stand_in;
+
 /* Numbers first: the kernel takes them from a socket without a connection only. In repair,
  * connect(2) sends nothing and succeeds at once. */
 static int connect_in_repair(int fd, const struct tcp_restore *what)
@@ -49,7 +56,7 @@ static int connect_in_repair(int fd, const struct tcp_restore *what)
 		return -errno;
 	error = set_sequence(fd, TCP_SEND_QUEUE, what->snd_nxt);
 	if (error == 0)
-		error = set_sequence(fd, TCP_RECV_QUEUE, what->rcv_nxt);
+		error = set_sequence(fd, TCP_RECV_QUEUE, what->rcv_nxt - what->is_shut);
 	/* What the peer was told is not told again; but who asks the socket believes it. */
 	if (error == 0 && what->recv_mss >= MAXSEG_MIN && what->recv_mss <= MAXSEG_MAX)
 		error = set_int(fd, TCP_MAXSEG, what->recv_mss);
@@ -87,6 +94,15 @@ static int set_clock(int fd, const struct tcp_restore *what)
 	return set_option(fd, TCP_TIMESTAMP, &clock, sizeof(clock));
 }
 
+static int queue_stand_in(int fd)
+{
+	int error = set_int(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+
+	if (error == 0 && send(fd, &stand_in, sizeof(stand_in), 0) != sizeof(stand_in))
+		error = -errno;
+	return error;
+}
+
 /* The window that we give stays what the kernel thinks right for a new connection. */
 static int set_window(int fd, const struct tcp_restore *what)
 {
@@ -99,6 +115,8 @@ static int set_window(int fd, const struct tcp_restore *what)
 	window.snd_wnd = what->send_window;
 	window.max_window = MAX(window.max_window, what->send_window);
 	window.rcv_wup = what->rcv_nxt;
+	if (what->is_shut)
+		window.rcv_wnd = 0;
 	return set_option(fd, TCP_REPAIR_WINDOW, &window, sizeof(window));
 }
 
@@ -126,12 +144,21 @@ int tcp_restore(const struct tcp_restore *what, int *ret_fd)
 		error = set_options(fd, what);
 	if (error == 0 && (what->options & SL_O_TIMESTAMPS))
 		error = set_clock(fd, what);
+	if (error == 0 && what->is_shut)
+		error = queue_stand_in(fd);
 	if (error == 0)
 		error = set_window(fd, what);
 	if (error < 0)
 		return error;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+void tcp_restore_tell_window(int fd)
+{
+	char byte;
+
+	(void)recv(fd, &byte, sizeof(byte), MSG_DONTWAIT);
 }
 
 int tcp_restore_reset(const struct tcp_restore *what)

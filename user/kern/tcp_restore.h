@@ -20,6 +20,7 @@ struct tcp_restore {
 	uint16_t recv_mss; /* likewise of ours; 0, or over 32767 = as this kernel would choose it */
 	uint8_t send_wscale, recv_wscale; /* the peer's, ours; with SL_O_WSCALE */
 	uint8_t options;                  /* SL_O_, but for SL_O_ECN, which cannot be restored */
+	bool is_shut; /* the peer was told last that there is no room: tcp_restore_tell_window() */
 };
 
 /**
@@ -30,6 +31,15 @@ struct tcp_restore {
  * of its own; -EPERM or -EACCES without the capabilities; another -errno.
  */
 int tcp_restore(const struct tcp_restore *what, int *ret_fd);
+
+/**
+ * tcp_restore_tell_window() - one that @is_shut has left repair: acknowledge, so that the peer
+ * hears of the room that there is now
+ *
+ * Before anything is read of @fd. The probe that leaving repair can send instead stands before what
+ * the peer expects, and a window that is told there does not count (RFC 9293 s3.10.7.4).
+ */
+void tcp_restore_tell_window(int fd);
 
 /**
  * tcp_restore_reset() - end a connection whose socket is gone: by an RST at exactly the sequence

@@ -11,20 +11,13 @@ struct lost {
 	struct tcp_restore what;
 };
 
-static void lose(void **state, const char *text, struct lost *ret_lost)
+static void lose_pair(void **state, const int fds[2], struct lost *ret_lost)
 {
 	struct tcp_restore what = {.send_window = 32768};
 	struct sl_socket sockets[2];
 	const struct sl_socket *mine = &sockets[1];
-	int fds[2], ours, peer;
+	int peer = fds[0], ours = fds[1];
 
-	tcp_pair_open(text, fds);
-	peer = fds[0];
-	ours = fds[1];
-	tcp_pair_send(ours, peer, 1000);
-	tcp_pair_send(peer, ours, 2000);
-	tcp_pair_await_ack(ours);
-	tcp_pair_await_ack(peer);
 	what.local.len = what.peer.len = sizeof(what.local.un);
 	assert_int_equal(getsockname(ours, &what.local.sa, &what.local.len), 0);
 	assert_int_equal(getpeername(ours, &what.peer.sa, &what.peer.len), 0);
@@ -39,6 +32,18 @@ static void lose(void **state, const char *text, struct lost *ret_lost)
 	what.options = mine->options;
 	close(ours);
 	*ret_lost = (struct lost){.peer = peer, .what = what};
+}
+
+static void lose(void **state, const char *text, struct lost *ret_lost)
+{
+	int fds[2];
+
+	tcp_pair_open(text, fds);
+	tcp_pair_send(fds[1], fds[0], 1000);
+	tcp_pair_send(fds[0], fds[1], 2000);
+	tcp_pair_await_ack(fds[1]);
+	tcp_pair_await_ack(fds[0]);
+	lose_pair(state, fds, ret_lost);
 }
 
 static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0"};
@@ -128,6 +133,67 @@ static void restore__of_one_that_lives_is_refused(void **state)
 	close(peer);
 }
 
+#define SEGMENT 536u
+
+/* What the peer of @fd has told it to have room for. */
+static uint32_t window_of(int fd)
+{
+	/* Of struct tcp_info in linux/tcp.h, which netinet/tcp.h cannot stand: tcpi_snd_wnd. */
+	enum {
+		AT = 228
+	};
+	uint8_t info[AT + sizeof(uint32_t)];
+	socklen_t len = sizeof(info);
+	uint32_t window;
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len), 0);
+	assert_int_equal(len, sizeof(info));
+	memcpy(&window, info + AT, sizeof(window));
+	return window;
+}
+
+/* Never more than there is room for: nothing is left to be sent, and no timer runs for it. */
+static void shut_window(const int fds[2])
+{
+	static const char bytes[4096];
+	uint32_t window;
+
+	while ((window = window_of(fds[0])) >= SEGMENT) {
+		uint32_t n = MIN(window, (uint32_t)sizeof(bytes));
+
+		assert_int_equal(send(fds[0], bytes, n, 0), n);
+		tcp_pair_await_ack(fds[0]);
+	}
+}
+
+static void restore__tells_a_peer_that_there_is_room_now(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+		struct lost lost;
+		char bytes[4];
+		int fds[2], fd;
+
+		tcp_pair_open(addresses[i], fds);
+		shut_window(fds);
+		lose_pair(state, fds, &lost);
+		lost.what.is_shut = true;
+		assert_int_equal(tcp_restore(&lost.what, &fd), 0);
+		close(fd); /* nobody hears of it */
+		assert_int_equal(tcp_restore(&lost.what, &fd), 0);
+		assert_int_equal(tcp_repair_leave(fd, false), 0);
+		assert_true(window_of(lost.peer) < SEGMENT);
+		tcp_restore_tell_window(fd);
+		for (int n = 0; n < 5000 && window_of(lost.peer) < SEGMENT; n++)
+			(void)poll(NULL, 0, 1);
+		assert_true(window_of(lost.peer) >= SEGMENT);
+		assert_int_equal(send(lost.peer, "next", 4, 0), 4);
+		assert_int_equal(recv(fd, bytes, sizeof(bytes), MSG_WAITALL), 4);
+		assert_memory_equal(bytes, "next", 4);
+		close(fd);
+		close(lost.peer);
+	}
+}
+
 static int error_of(int fd)
 {
 	char byte;
@@ -154,6 +220,7 @@ int main(void)
 	    cmocka_unit_test(restore__goes_on_where_it_was),
 	    cmocka_unit_test(restore__has_a_clock_that_goes_on_in_its_unit),
 	    cmocka_unit_test(restore__sends_nothing_in_repair),
+	    cmocka_unit_test(restore__tells_a_peer_that_there_is_room_now),
 	    cmocka_unit_test(restore__of_one_that_lives_is_refused),
 	    cmocka_unit_test(reset__is_believed_at_once),
 	};
