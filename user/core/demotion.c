@@ -20,13 +20,15 @@
  * retransmission of whatever comes meanwhile. */
 #define HOLD_NS (50 * NS_PER_MS)
 
+#define FOR_EVER UINT64_MAX
+
 /* What a promotion has while it is to be demoted. */
 struct demotion {
-	uint64_t deadline_ns; /* UINT64_MAX = never */
-	uint64_t spent_ns;    /* on this worker, by all tries */
-	uint64_t passed;      /* SUSPECT: what had come until then from whom the frame was */
+	/* By reason: until when it is wanted for that. FOR_EVER = as long as it takes, 0 = not */
+	uint64_t until_ns[DEMOTION_REASON_COUNT];
+	uint64_t spent_ns; /* on this worker, by all tries */
+	uint64_t passed;   /* SUSPECT: what had come until then from whom the frame was */
 	struct demotion_pace pace;
-	uint8_t reason;  /* enum demotion_reason */
 	uint8_t suspect; /* SUSPECT: enum sl_direction */
 	/* to be closed, if error is not 0 */
 	uint8_t text_len;
@@ -82,13 +84,48 @@ struct demotion_step demotion_pace_next(struct demotion_pace *pace)
 	return (struct demotion_step){.delay_ms = MIN(PAUSE_MS << n, PAUSE_MAX_MS)};
 }
 
+/* ---- what is wanted ------------------------------------------------------------------------ */
+
+static bool wants(const struct demotion *d, enum demotion_reason reason)
+{
+	return d->until_ns[reason] != 0;
+}
+
+/* COUNT = nothing is wanted */
+static enum demotion_reason strongest(const struct demotion *d)
+{
+	unsigned int reason = 0;
+
+	while (reason < DEMOTION_REASON_COUNT && !d->until_ns[reason])
+		reason++;
+	return (enum demotion_reason)reason;
+}
+
+static void want_only(struct demotion *d, enum demotion_reason reason, uint64_t until_ns)
+{
+	memset(d->until_ns, 0, sizeof(d->until_ns));
+	d->until_ns[reason] = until_ns;
+}
+
+/* The first of several times that is over. */
+static uint64_t next_ns(const struct demotion *d)
+{
+	uint64_t next = FOR_EVER;
+
+	for (size_t i = 0; i < DEMOTION_REASON_COUNT; i++) {
+		if (d->until_ns[i])
+			next = MIN(next, d->until_ns[i]);
+	}
+	return next;
+}
+
 /* ---- ends ---------------------------------------------------------------------------------- */
 
-static void count(struct promotion *p, enum demotion_result result)
+static void count(struct promotion *p, enum demotion_reason reason, enum demotion_result result)
 {
 	struct stats *stats = p->promoter->worker->stats;
 
-	stat_add(&stats->demotions[p->demotion->reason][result], 1);
+	stat_add(&stats->demotions[reason][result], 1);
 }
 
 static void forget(struct promotion *p)
@@ -101,13 +138,23 @@ void demotion_cancel(struct promotion *p)
 	if (!p->demotion)
 		return;
 	if (p->state != PROMOTION_SUSPECT)
-		count(p, p->is_over || !p->demotion->error ? DEMOTION_ENDED : DEMOTION_RESET);
+		count(p, strongest(p->demotion),
+		      p->is_over || !p->demotion->error ? DEMOTION_ENDED : DEMOTION_RESET);
 	forget(p);
 }
 
-static void stay(struct promotion *p)
+void demotion_leave(struct promotion *p)
 {
-	count(p, DEMOTION_GAVE_UP);
+	if (!p->demotion)
+		return;
+	count(p, strongest(p->demotion), DEMOTION_GAVE_UP);
+	forget(p);
+}
+
+/* Of all that it was wanted for, @reason was the last. */
+static void stay(struct promotion *p, enum demotion_reason reason)
+{
+	count(p, reason, DEMOTION_GAVE_UP);
 	forget(p);
 	if (p->state != PROMOTION_DEMOTING)
 		return;
@@ -115,34 +162,56 @@ static void stay(struct promotion *p)
 	p->state = PROMOTION_SPLICED;
 }
 
-void demotion_call_off(struct promotion *p)
+static void drop(struct promotion *p, enum demotion_reason reason)
 {
-	if (promotion_is_spliced(p) && p->demotion && !p->demotion->error &&
-	    p->demotion->reason == DEMOTION_OPERATOR)
-		stay(p);
-}
-
-/* It never rested. */
-static void give_up(struct promotion *p)
-{
-	struct connection *c = p->c;
 	struct demotion *d = p->demotion;
 
-	if (d->error) {
-		if (c->close_code == 0)
-			c->close_code = d->code;
-		connection_end(c, d->error); /* which counts it, too */
-		return;
-	}
+	d->until_ns[reason] = 0;
+	if (strongest(d) == DEMOTION_REASON_COUNT)
+		stay(p, reason);
+	if (reason == DEMOTION_PING)
+		keepalive_on_demotion(p->c);
+}
+
+void demotion_call_off(struct promotion *p, enum demotion_reason reason)
+{
+	if (promotion_is_spliced(p) && p->demotion && wants(p->demotion, reason))
+		drop(p, reason);
+}
+
+/* It has never rested. Return: what ends it for that; 0 = it may stay spliced */
+static int error_of(const struct promotion *p, enum demotion_reason reason)
+{
+	if (p->demotion->error)
+		return p->demotion->error;
 	/* What the walker has refused never passes: nobody will miss what the peers have not. */
-	if (d->reason == DEMOTION_VIOLATION) {
-		d->error = EGW_CLOSE_TIMEOUT;
-		connection_end(c, EGW_CLOSE_TIMEOUT);
-		return;
+	return reason == DEMOTION_VIOLATION ? EGW_CLOSE_TIMEOUT : 0;
+}
+
+/* What there is no more time for; or all, as nothing will help. */
+static void give_up(struct promotion *p, bool is_hopeless)
+{
+	struct connection *c = p->c;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	for (unsigned int i = 0; i < DEMOTION_REASON_COUNT && p->demotion; i++) {
+		enum demotion_reason reason = (enum demotion_reason)i;
+		bool is_late = now_ns >= p->demotion->until_ns[i];
+		int error;
+
+		if (!wants(p->demotion, reason) || !(is_late || is_hopeless))
+			continue;
+		error = error_of(p, reason);
+		if (error) {
+			want_only(p->demotion, reason, FOR_EVER);
+			p->demotion->error = error;
+			connection_end(c, error); /* which counts it, too */
+			return;
+		}
+		log_conn(LOG_LEVEL_DEBUG, c->id, "does not come to rest: %s is given up",
+			 demotion_reason_name(reason));
+		drop(p, reason);
 	}
-	log_conn(LOG_LEVEL_DEBUG, c->id, "does not come to rest: stays spliced");
-	stay(p);
-	keepalive_on_demotion(c);
 }
 
 /* ---- on the relay -------------------------------------------------------------------------- */
@@ -179,6 +248,7 @@ void demotion_end_suspicion(struct promotion *p)
 	if (!is_silent) {
 		log_conn(LOG_LEVEL_WARNING, c->id,
 			 "a frame that the kernel has refused has passed here");
+		keepalive_on_demotion(c);
 		return;
 	}
 	leg_reset(&c->client);
@@ -186,15 +256,18 @@ void demotion_end_suspicion(struct promotion *p)
 	connection_end(c, EGW_CLOSE_TIMEOUT);
 }
 
+/* What no reload takes back comes first. */
 static enum sluice_reason reason_to_stay(const struct promotion *p)
 {
-	if (p->demotion->reason == DEMOTION_POLICY)
-		return SLUICE_REASON_POLICY;
-	if (p->demotion->reason == DEMOTION_HOOK)
-		return SLUICE_REASON_NO_HOOK;
-	if (p->demotion->reason == DEMOTION_MTU)
+	const struct demotion *d = p->demotion;
+
+	if (wants(d, DEMOTION_MTU))
 		return SLUICE_REASON_MTU;
-	return has_mixed_ecn(p) ? SLUICE_REASON_OPTIONS : SLUICE_REASON_BUSY;
+	if (has_mixed_ecn(p))
+		return SLUICE_REASON_OPTIONS;
+	if (wants(d, DEMOTION_POLICY))
+		return SLUICE_REASON_POLICY;
+	return wants(d, DEMOTION_HOOK) ? SLUICE_REASON_NO_HOOK : SLUICE_REASON_BUSY;
 }
 
 /* What it has come back for. */
@@ -203,7 +276,7 @@ static void act(struct promotion *p, const struct sl_flow flows[2])
 	struct connection *c = p->c;
 	_cleanup_free_ struct demotion *d = NULL;
 
-	if (p->demotion->reason == DEMOTION_VIOLATION) {
+	if (wants(p->demotion, DEMOTION_VIOLATION)) {
 		begin_suspicion(p, flows);
 		return;
 	}
@@ -211,8 +284,8 @@ static void act(struct promotion *p, const struct sl_flow flows[2])
 	d = TAKE_PTR(p->demotion);
 	if (d->error) {
 		connection_set_path(c, SLUICE_PATH_RELAY,
-				    d->reason == DEMOTION_DRAIN ? SLUICE_REASON_DRAINING
-								: SLUICE_REASON_DEMOTED);
+				    wants(d, DEMOTION_DRAIN) ? SLUICE_REASON_DRAINING
+							     : SLUICE_REASON_DEMOTED);
 		if (c->state == CONNECTION_OPEN)
 			c->ops->close(c, d->error, d->code, (struct slice){d->text, d->text_len});
 		else /* the peers have said it all: demotion_finish() */
@@ -317,9 +390,9 @@ static bool is_hopeless(int error)
 /* At least 1, for one more try at the very end. */
 static uint64_t left_ms(const struct demotion *d)
 {
-	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t now_ns = clock_monotonic_ns(), until_ns = next_ns(d);
 
-	return d->deadline_ns > now_ns ? (d->deadline_ns - now_ns) / NS_PER_MS + 1 : 1;
+	return until_ns > now_ns ? (until_ns - now_ns) / NS_PER_MS + 1 : 1;
 }
 
 static void try_later(struct promotion *p)
@@ -347,9 +420,8 @@ void demotion_try(struct promotion *p)
 		resume(p, flows, fds);
 	d->spent_ns += clock_monotonic_ns() - begin_ns;
 	if (error == 0) {
-		log_conn(LOG_LEVEL_DEBUG, c->id, "demoted: %s",
-			 demotion_reason_name((enum demotion_reason)d->reason));
-		count(p, DEMOTION_DONE);
+		log_conn(LOG_LEVEL_DEBUG, c->id, "demoted: %s", demotion_reason_name(strongest(d)));
+		count(p, strongest(d), DEMOTION_DONE);
 		stats_add_demotion(c->worker->stats, d->spent_ns);
 		act(p, flows);
 		return;
@@ -361,9 +433,8 @@ void demotion_try(struct promotion *p)
 	if (is_hopeless(error))
 		log_conn(LOG_LEVEL_ERROR, c->id, "its sockets cannot be restored: %s",
 			 strerror(-error));
-	if (is_hopeless(error) || clock_monotonic_ns() >= d->deadline_ns)
-		give_up(p);
-	else
+	give_up(p, is_hopeless(error));
+	if (!connection_is_closed(c) && p->demotion)
 		try_later(p);
 }
 
@@ -374,13 +445,18 @@ static struct demotion *want(struct connection *c, enum demotion_reason reason,
 {
 	struct promotion *p = c->promotion;
 	struct demotion *d = p->demotion;
+	uint64_t until_ns;
 
 	if (!d)
 		d = p->demotion = calloc(1, sizeof(*d));
-	if (!d)
-		return NULL;
-	d->reason = (uint8_t)reason;
-	d->deadline_ns = patience_ms ? clock_monotonic_ns() + patience_ms * NS_PER_MS : UINT64_MAX;
+	if (!d || wants(d, reason))
+		return d;
+	until_ns = patience_ms ? clock_monotonic_ns() + patience_ms * NS_PER_MS : FOR_EVER;
+	if (reason <= DEMOTION_VIOLATION)
+		want_only(d, reason, until_ns);
+	else
+		d->until_ns[reason] = until_ns;
+	d->pace = (struct demotion_pace){0};
 	return d;
 }
 
@@ -389,19 +465,15 @@ static void start(struct promotion *p)
 {
 	if (p->state == PROMOTION_SPLICED)
 		demotion_try(p);
+	else if (p->state == PROMOTION_DEMOTING)
+		timer_arm(&p->timer, 1); /* not behind the pause that it may be in */
 }
 
 void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t patience_ms)
 {
 	struct promotion *p = c->promotion;
 
-	if (!spliced_is(c) || (p->demotion && p->demotion->error))
-		return;
-	/* Its place is known to be final: nothing else is waited for. */
-	if (p->demotion && p->demotion->reason == DEMOTION_VIOLATION)
-		return;
-	/* It comes back anyhow, and is to remember why it stays there. */
-	if (reason == DEMOTION_OPERATOR && p->demotion && p->demotion->deadline_ns == UINT64_MAX)
+	if (!spliced_is(c) || (p->demotion && strongest(p->demotion) <= DEMOTION_VIOLATION))
 		return;
 	if (want(c, reason, patience_ms))
 		start(p);

@@ -23,18 +23,23 @@
 struct connection;
 struct promotion;
 
-#define DEMOTION_REASONS(X)                                                     \
-	X(CLOSE, "close") /* by the operator */                                 \
-	X(DRAIN, "drain")                                                       \
-	X(IDLE, "tunnel_timeout")                                               \
-	X(DURATION, "max_connection_duration")                                  \
-	X(CLOSE_TIMEOUT, "close_timeout") /* of the peers' own closing */       \
-	X(PING, "ping")                                                         \
-	X(POLICY, "policy")       /* its route says otherwise since a reload */ \
-	X(VIOLATION, "violation") /* the frame walker has refused a frame */    \
-	X(HOOK, "no_hook")        /* that of a leg is gone */                   \
-	X(MTU, "mtu")             /* a peer does not heed ICMP: too big */      \
-	X(OPERATOR, "operator")   /* told to leave the kernel */
+/*
+ * The strongest first. Of one that is to be closed, or whose walker has refused a frame, nothing
+ * else is wanted any more. The others can be wanted at once: each has its own time, and when that
+ * is over, or it is called off, the rest go on. What is done then is counted as the strongest.
+ */
+#define DEMOTION_REASONS(X)                                                             \
+	X(CLOSE, "close") /* by the operator */                                         \
+	X(DRAIN, "drain")                                                               \
+	X(IDLE, "tunnel_timeout")                                                       \
+	X(DURATION, "max_connection_duration")                                          \
+	X(CLOSE_TIMEOUT, "close_timeout") /* of the peers' own closing */               \
+	X(VIOLATION, "violation")         /* the frame walker has refused a frame */    \
+	X(MTU, "mtu")                     /* a peer does not heed ICMP: too big */      \
+	X(POLICY, "policy")               /* its route says otherwise since a reload */ \
+	X(OPERATOR, "operator")           /* told to leave the kernel */                \
+	X(HOOK, "no_hook")                /* that of a leg is gone */                   \
+	X(PING, "ping")
 
 enum demotion_reason {
 #define X(symbol, name) DEMOTION_##symbol,
@@ -46,7 +51,8 @@ enum demotion_reason {
 enum demotion_result {
 	DEMOTION_DONE,    /* on the relay */
 	DEMOTION_RESET,   /* to be closed, but never at rest, or half-closed: both peers reset */
-	DEMOTION_GAVE_UP, /* likewise, but not to be closed: it is spliced still */
+	DEMOTION_GAVE_UP, /* likewise, but not to be closed, or called off, or left to the next
+			     daemon: it is spliced still */
 	DEMOTION_ENDED,   /* it has ended by itself meanwhile */
 	DEMOTION_RESULT_COUNT,
 };
@@ -72,9 +78,8 @@ struct demotion_step demotion_pace_next(struct demotion_pace *pace);
  * demotion_begin() - have a spliced connection back on the relay, and do there what @reason says
  * @patience_ms: so long it may take; 0 = no matter how long
  *
- * Nothing happens if it is not spliced. One that is on its way already, without being closed, gets
- * the new reason; not that of an order if it has to come back without a limit of time, by POLICY or
- * MTU. It may have happened at return, and what was to be done be done.
+ * Nothing happens if it is not spliced, or this is wanted already. It may have happened at return,
+ * and what was to be done be done.
  */
 void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t patience_ms);
 /**
@@ -94,10 +99,12 @@ void demotion_try(struct promotion *p);
 /** demotion_end_suspicion() - of VIOLATION: the time is over in which the peer should have sent the
  *  refused frame again, for the relay to refuse it */
 void demotion_end_suspicion(struct promotion *p);
-/** demotion_call_off() - the order to leave the kernel is taken back: who still tries may stay */
-void demotion_call_off(struct promotion *p);
-/** demotion_cancel() - the connection ends, or is left to the kernel: count that */
+/** demotion_call_off() - @reason is none any more: who still tries for that alone may stay */
+void demotion_call_off(struct promotion *p, enum demotion_reason reason);
+/** demotion_cancel() - the connection ends: count that */
 void demotion_cancel(struct promotion *p);
+/** demotion_leave() - it is left to the kernel: count that */
+void demotion_leave(struct promotion *p);
 
 const char *demotion_reason_name(enum demotion_reason reason);
 const char *demotion_result_name(enum demotion_result result);

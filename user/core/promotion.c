@@ -367,7 +367,7 @@ enum sluice_reason promotion_relayed(struct connection *c)
 
 void promotion_demoted(struct promotion *p, enum sluice_reason reason)
 {
-	enum sluice_reason refusal = splice_refuses(p->promoter->splice);
+	enum sluice_reason refusal = check_policy(p->c);
 
 	if (reason == SLUICE_REASON_BUSY && refusal != SLUICE_REASON_NONE)
 		reason = refusal;
@@ -390,6 +390,7 @@ void promotion_follow(struct connection *c)
 	if (!p)
 		return;
 	if (c->route->splice != CONFIG_KERNEL_OFF) {
+		demotion_call_off(p, DEMOTION_POLICY);
 		if (p->state == PROMOTION_REFUSED && c->reason == SLUICE_REASON_POLICY)
 			promotion_demoted(p, SLUICE_REASON_BUSY);
 	} else if (promotion_is_spliced(p)) {
@@ -427,7 +428,7 @@ bool promotion_resume(struct connection *c)
 
 	if (!p || is_ordered_back(p))
 		return false;
-	demotion_call_off(p);
+	demotion_call_off(p, DEMOTION_OPERATOR);
 	if (p->state != PROMOTION_KEPT)
 		return false;
 	begin_tries(p);
@@ -493,7 +494,7 @@ void promotion_leave(struct connection *c)
 	timer_disarm(&p->timer);
 	promoter_remove_spliced(p->promoter, p);
 	promotion_entries_drop_policy(p);
-	free(p->demotion);
+	demotion_leave(p);
 	free(p);
 }
 

@@ -130,7 +130,7 @@ void promotion_spend(struct promotion *p, uint64_t begin_ns);
 /** promotion_end() - the connection is over, its sockets are closed. c->promotion is NULL then */
 void promotion_end(struct connection *c);
 /** promotion_demoted() - it is on the relay again. @reason: why it stays there; BUSY: it tries
- * again to leave it */
+ * again to leave it, unless somebody has said otherwise meanwhile */
 void promotion_demoted(struct promotion *p, enum sluice_reason reason);
 /** promotion_follow() - it has another route, or the route another configuration: it may have to
  *  leave the kernel for that */
