@@ -493,6 +493,23 @@ def test_who_does_not_answer_is_closed(make_tunnels):
     assert (row["reason"], row["close_code"]) == ("keepalive_timeout", 1011)
 
 
+def test_who_is_gone_is_noticed_with_bytes_on_their_way_to_it(make_tunnels):
+    """So that it never comes to rest, for a Ping: what is sent again is not heard of either."""
+    tunnels = make_tunnels(route=f"keepalive_ping = {PING_MS}ms",
+                           more="limits { close_timeout = 1s }")
+    network = tunnels.network
+    client, server = tunnels.open_spliced()
+    talk(client, server)
+    network.inside("c", "ip", "address", "flush", "dev", "c0")
+    server.send(ws_raw.server_frame(ws_raw.TEXT, b"is anybody there?"))
+    with pytest.raises(ConnectionResetError):
+        server.sock.recv(1)
+    network.wait_none()
+    row = network.lines(1)[0]
+    assert (row["path"], row["reason"], row["close_code"]) == ("splice", "keepalive_timeout", None)
+    assert demotions(network, reason="ping", result="reset") == 1 == demotions(network)
+
+
 def test_pings_without_the_kernel(make_tunnels):
     tunnels = make_tunnels(route=f"splice = off  keepalive_ping = {PING_MS}ms")
     client, server = tunnels.open()

@@ -181,7 +181,8 @@ static const struct config_key route_keys[] = {
 	    "long, both are sent a Ping; one that does not answer for as long again has the "
 	    "connection closed with 1011. The answers are not passed on, and count as traffic for "
 	    "tunnel_timeout. A spliced connection comes back to the relay for it, and is spliced "
-	    "again.",
+	    "again; if it cannot, as bytes are on their way to a peer that acknowledges nothing any "
+	    "more, both are reset.",
     },
     {
 	.name = "max_connection_duration",

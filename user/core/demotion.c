@@ -28,6 +28,7 @@ struct demotion {
 	uint64_t until_ns[DEMOTION_REASON_COUNT];
 	uint64_t spent_ns; /* on this worker, by all tries */
 	uint64_t passed;   /* SUSPECT: what had come until then from whom the frame was */
+	uint32_t acks[2];  /* of both flows, when PING began */
 	struct demotion_pace pace;
 	uint8_t suspect; /* SUSPECT: enum sl_direction */
 	/* to be closed, if error is not 0 */
@@ -179,13 +180,25 @@ void demotion_call_off(struct promotion *p, enum demotion_reason reason)
 		drop(p, reason);
 }
 
+static bool is_peer_gone(const struct promotion *p)
+{
+	struct sl_flow flows[2];
+
+	return promotion_entries_read(p, flows) && flow_pair_is_unheard(flows, p->demotion->acks);
+}
+
 /* It has never rested. Return: what ends it for that; 0 = it may stay spliced */
-static int error_of(const struct promotion *p, enum demotion_reason reason)
+static int error_of(const struct promotion *p, enum demotion_reason reason, bool is_late)
 {
 	if (p->demotion->error)
 		return p->demotion->error;
 	/* What the walker has refused never passes: nobody will miss what the peers have not. */
-	return reason == DEMOTION_VIOLATION ? EGW_CLOSE_TIMEOUT : 0;
+	if (reason == DEMOTION_VIOLATION)
+		return EGW_CLOSE_TIMEOUT;
+	/* The relay would not have heard of it either. */
+	if (reason == DEMOTION_PING && is_late && is_peer_gone(p))
+		return EGW_KEEPALIVE;
+	return 0;
 }
 
 /* What there is no more time for; or all, as nothing will help. */
@@ -201,7 +214,7 @@ static void give_up(struct promotion *p, bool is_hopeless)
 
 		if (!wants(p->demotion, reason) || !(is_late || is_hopeless))
 			continue;
-		error = error_of(p, reason);
+		error = error_of(p, reason, is_late);
 		if (error) {
 			want_only(p->demotion, reason, FOR_EVER);
 			p->demotion->error = error;
@@ -440,6 +453,16 @@ void demotion_try(struct promotion *p)
 
 /* ---- begin --------------------------------------------------------------------------------- */
 
+static void remember_acks(const struct promotion *p)
+{
+	struct sl_flow flows[2];
+
+	if (!promotion_entries_read(p, flows))
+		return;
+	for (size_t i = 0; i < 2; i++)
+		p->demotion->acks[i] = flows[i].ack;
+}
+
 static struct demotion *want(struct connection *c, enum demotion_reason reason,
 			     uint64_t patience_ms)
 {
@@ -456,6 +479,8 @@ static struct demotion *want(struct connection *c, enum demotion_reason reason,
 		want_only(d, reason, until_ns);
 	else
 		d->until_ns[reason] = until_ns;
+	if (reason == DEMOTION_PING)
+		remember_acks(p);
 	d->pace = (struct demotion_pace){0};
 	return d;
 }

@@ -80,6 +80,9 @@ struct demotion_step demotion_pace_next(struct demotion_pace *pace);
  *
  * Nothing happens if it is not spliced, or this is wanted already. It may have happened at return,
  * and what was to be done be done.
+ *
+ * A PING that has waited in vain, while a peer has acknowledged nothing of what was on its way to
+ * it, ends the connection: that peer is gone.
  */
 void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t patience_ms);
 /**

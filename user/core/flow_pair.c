@@ -61,6 +61,15 @@ uint32_t flow_pair_expected(const struct sl_flow flows[2], size_t direction)
 	return (to->marks & SL_M_FIN ? to->end_seq : end) + to->seq_delta;
 }
 
+bool flow_pair_is_unheard(const struct sl_flow flows[2], const uint32_t acks[2])
+{
+	for (size_t i = 0; i < 2; i++) {
+		if (flows[i].ack == acks[i] && flows[i].ack != flow_pair_expected(flows, i))
+			return true;
+	}
+	return false;
+}
+
 uint64_t flow_pair_frames(const struct sl_flow *flow)
 {
 	uint64_t n = 0;

@@ -20,6 +20,9 @@ uint64_t flow_pair_idle_ms(const struct sl_flow flows[2], uint64_t now_ns);
 /** flow_pair_expected() - what the peer whose packets go in @direction expects next: all that the
  *  hook has sent on to it has passed before whatever is sent now */
 uint32_t flow_pair_expected(const struct sl_flow flows[2], size_t direction);
+/** flow_pair_is_unheard() - whether something is on its way to a peer that has acknowledged nothing
+ *  since the two flows said @acks */
+bool flow_pair_is_unheard(const struct sl_flow flows[2], const uint32_t acks[2]);
 /** flow_pair_frames() - that one direction's walker has counted, of all kinds */
 uint64_t flow_pair_frames(const struct sl_flow *flow);
 /** flow_is_counted() - whether its walker has seen every frame since the connection was handed over

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/keepalive.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/timer.h"
@@ -20,6 +21,8 @@ _Static_assert(PONG_MAX <= WS_FRAME_HEADER_MAX, "it fits in leg.held");
 struct keepalive {
 	struct connection *c;
 	struct timer timer;
+	uint64_t n_bytes;         /* received from both, as last looked at */
+	uint64_t seen_ns;         /* when there were no more than that */
 	uint8_t payload[PAYLOAD]; /* of the latest Ping */
 };
 
@@ -79,11 +82,27 @@ static void ask(struct keepalive *k)
 
 /* ---- when ---------------------------------------------------------------------------------- */
 
+/* Packets alone are not enough: what is sent again and again to a spliced peer that is gone is one,
+ * too. */
+static uint64_t read_idle_ms(struct keepalive *k)
+{
+	uint64_t n_bytes, now_ns = clock_monotonic_ns();
+	struct connection_traffic traffic;
+
+	connection_read_traffic(k->c, &traffic);
+	n_bytes = traffic.bytes_in + traffic.bytes_out;
+	if (n_bytes != k->n_bytes) {
+		k->n_bytes = n_bytes;
+		k->seen_ns = now_ns - MIN(traffic.idle_ms * NS_PER_MS, now_ns);
+	}
+	return MAX(traffic.idle_ms, (now_ns - k->seen_ns) / NS_PER_MS);
+}
+
 /* Idle for long enough, or later. */
 static void look(struct keepalive *k)
 {
 	struct connection *c = k->c;
-	uint64_t idle_ms = connection_idle_ms(c);
+	uint64_t idle_ms = read_idle_ms(k);
 
 	if (c->state != CONNECTION_OPEN)
 		return;
@@ -168,6 +187,7 @@ void keepalive_begin(struct connection *c)
 		if (!k) /* without Pings, then */
 			return;
 		k->c = c;
+		k->seen_ns = clock_monotonic_ns();
 		timer_init(&k->timer, c->worker->loop, timer_cb);
 		c->keepalive = k;
 	}

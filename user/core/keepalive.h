@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pings of the gateway's own (RFC 6455 s5.5.2) to both peers of an idle proxied connection: a
- * route's keepalive_ping. One that is spliced comes back to the relay for it, and goes again.
+ * route's keepalive_ping. One that is spliced comes back to the relay for it, and goes again; if it
+ * cannot, as nothing is heard of a peer that bytes are on their way to, it ends.
  *
  *   idle for an interval --> a Ping to either peer --> both Pongs: from the start again
  *                                                  --> not for another interval: closed, 1011

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "core/class_stats.h"
+#include "core/keepalive.h"
 #include "core/promoter.h"
 #include "core/promotion.h"
 #include "core/spliced.h"
@@ -235,6 +236,19 @@ static void run_past_all(const struct given *g)
 		turn(g);
 }
 
+/* A change of a flow, as the hook makes it. */
+typedef void change_fn(struct sl_flow *flow);
+
+static void change(const struct given *g, size_t direction, change_fn *fn)
+{
+	const struct flow_table *flows = &g->splice.pins.flows;
+	struct sl_flow flow;
+
+	assert_int_equal(flow_table_take(flows, &g->keys[direction], &flow), 0);
+	fn(&flow);
+	assert_int_equal(flow_table_insert(flows, &g->keys[direction], &flow), 0);
+}
+
 static void order__outlives_a_ping(void **state)
 {
 	struct given g;
@@ -354,6 +368,76 @@ static void leave__is_counted(void **state)
 	given_done(&g);
 }
 
+/* ---- Pings ----------------------------------------------------------------------------------- */
+
+static void ping__to_a_peer_that_is_gone_ends_it(void **state)
+{
+	for (size_t direction = 0; direction < 2; direction++) {
+		struct given g;
+
+		given_init(&g, direction, 1);
+		keepalive_begin(g.c);
+		demotion_begin(g.c, DEMOTION_OPERATOR,
+			       0); /* which does not have it wait any longer */
+		run_to_the_end(&g);
+		assert_int_equal(end.error, EGW_KEEPALIVE);
+		assert_int_equal(end.close_code, 0);
+		assert_int_equal(counted(&g, DEMOTION_PING, DEMOTION_RESET), 1);
+		assert_int_equal(counted_in_all(&g), 1);
+		given_done(&g);
+	}
+}
+
+static void acknowledge_one(struct sl_flow *flow)
+{
+	flow->ack++;
+}
+
+static void ping__to_a_peer_that_has_acknowledged_something_ends_nothing(void **state)
+{
+	for (size_t direction = 0; direction < 2; direction++) {
+		struct given g;
+
+		given_init(&g, direction, 2);
+		demotion_begin(g.c, DEMOTION_PING, 100);
+		change(&g, !direction, acknowledge_one);
+		run_past_all(&g);
+		assert_int_equal(g.p->state, PROMOTION_SPLICED);
+		assert_int_equal(counted(&g, DEMOTION_PING, DEMOTION_GAVE_UP), 1);
+		given_done(&g);
+	}
+}
+
+/* As to one that is half closed. */
+static void ping__that_nothing_is_on_its_way_for_comes_again(void **state)
+{
+	struct given g;
+
+	given_init(&g, SL_TO_CLIENT, 0);
+	keepalive_begin(g.c);
+	while (counted(&g, DEMOTION_PING, DEMOTION_GAVE_UP) < 2)
+		turn(&g);
+	given_done(&g);
+}
+
+static void send_again(struct sl_flow *flow)
+{
+	flow->last_ns = clock_monotonic_ns() + 3600 * NS_PER_S; /* and so it does in an hour */
+}
+
+static void ping__is_sent_though_packets_come_that_bring_nothing(void **state)
+{
+	struct given g;
+
+	given_init(&g, SL_TO_CLIENT, 10);
+	change(&g, SL_TO_CLIENT, send_again);
+	keepalive_begin(g.c);
+	for (int i = 0; i < 2000 && g.p->state != PROMOTION_DEMOTING; i++)
+		turn(&g);
+	assert_int_equal(g.p->state, PROMOTION_DEMOTING);
+	given_done(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +452,10 @@ int main(void)
 	    cmocka_unit_test(violation__is_all_that_counts),
 	    cmocka_unit_test(close__that_nobody_was_told_of_has_no_code),
 	    cmocka_unit_test(leave__is_counted),
+	    cmocka_unit_test(ping__to_a_peer_that_is_gone_ends_it),
+	    cmocka_unit_test(ping__to_a_peer_that_has_acknowledged_something_ends_nothing),
+	    cmocka_unit_test(ping__that_nothing_is_on_its_way_for_comes_again),
+	    cmocka_unit_test(ping__is_sent_though_packets_come_that_bring_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

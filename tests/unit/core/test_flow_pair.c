@@ -127,6 +127,38 @@ static void frames__are_of_all_kinds(void **state)
 	assert_int_equal(flow_pair_frames(&flow), UINT64_C(321) + UINT32_MAX);
 }
 
+/* Of 20 bytes that have passed to the client, it has acknowledged so many; and the endpoint, of 30.
+ */
+static bool is_unheard(uint32_t by_client, uint32_t by_endpoint, const uint32_t before[2])
+{
+	const uint32_t acks[2] = {7000 + before[0], 1100 + before[1]};
+	const struct sl_flow flows[2] = {
+	    /* In what the endpoint sees, numbers are higher by 100. */
+	    [SL_TO_ENDPOINT] = {.base_seq = 1000,
+				.payload_bytes = 30,
+				.end_seq = 1040, /* 10 more were dropped */
+				.seq_delta = 100,
+				.ack = 7000 + by_client},
+	    [SL_TO_CLIENT] = {.base_seq = 5000,
+			      .payload_bytes = 20,
+			      .end_seq = 5020,
+			      .seq_delta = 2000,
+			      .ack = 1100 + by_endpoint},
+	};
+
+	return flow_pair_is_unheard(flows, acks);
+}
+
+static void unheard__is_who_owes_an_acknowledgment_and_has_sent_none(void **state)
+{
+	assert_false(is_unheard(20, 30, (const uint32_t[2]){20, 30}));
+	assert_true(is_unheard(19, 30, (const uint32_t[2]){19, 30}));
+	assert_true(is_unheard(20, 0, (const uint32_t[2]){20, 0}));
+	assert_true(is_unheard(0, 30, (const uint32_t[2]){0, 1})); /* the other one lives */
+	assert_false(is_unheard(19, 30, (const uint32_t[2]){18, 30}));
+	assert_false(is_unheard(19, 1, (const uint32_t[2]){18, 0}));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -137,6 +169,7 @@ int main(void)
 	    cmocka_unit_test(idle__is_since_the_latest_packet),
 	    cmocka_unit_test(expected__is_what_has_been_sent_on_in_its_own_numbers),
 	    cmocka_unit_test(frames__are_of_all_kinds),
+	    cmocka_unit_test(unheard__is_who_owes_an_acknowledgment_and_has_sent_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
