@@ -25,7 +25,7 @@ enum sluice_reason {
 	SLUICE_REASON_NO_HOOK = 7, /* an interface without the program */
 	SLUICE_REASON_ASYMMETRIC = 8,
 	SLUICE_REASON_NO_FORWARDING = 9,
-	SLUICE_REASON_OPTIONS = 10, /* TCP options that cannot be translated */
+	SLUICE_REASON_OPTIONS = 10, /* of TCP, that cannot be translated; or packets as such */
 	SLUICE_REASON_MTU = 11,
 	SLUICE_REASON_MAP_FULL = 12,
 	SLUICE_REASON_PORTS = 13,  /* no port free */

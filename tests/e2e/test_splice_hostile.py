@@ -230,16 +230,41 @@ def ipv6_oddities(packet):
     yield "drop_fragment", packet.with_(wrap=fragment, cut=8 + 8)
 
 
+ODDITIES = {4: ipv4_oddities, 6: ipv6_oddities}
+
+
 def test_what_cannot_be_translated_never_meets_the_stack(live):
-    """Which would answer by RST."""
-    oddities = ipv4_oddities if live.network.version == 4 else ipv6_oddities
+    """Which would answer by RST. Whoever cannot tell the numbers of the stream moves nothing."""
     for wire in live.wires:
         packet = wire.next_packet().with_(flags=ACK | PSH, payload=b"forged!!" * 8)
-        for stat, forged in oddities(packet):
-            live.counts(stat, wire, forged)
+        for wrong in (packet.with_(seq=packet.seq + FAR), packet.with_(ack=packet.ack + FAR)):
+            for stat, forged in ODDITIES[live.network.version](wrong):
+                live.counts(stat, wire, forged)
         live.check()
     live.close()
     assert [row["path"] for row in live.network.lines(1)] == ["splice"]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("side", [0, 1])
+def test_who_sends_what_cannot_be_translated_is_relayed(splice_network, make_live, version, side):
+    """For good: who can tell the numbers could as well have reset it."""
+    network = splice_network(version)
+    live = make_live(network)
+    wire = live.wires[side]
+    packet = wire.next_packet()
+    stat, odd = next(ODDITIES[version](packet))
+    before = read_stats(network)[stat]
+    wire.send(odd)
+    env.until(lambda: network.paths() == [("relay", "options")], "the relay")
+    assert read_stats(network)[stat] == before + 1
+    for _ in range(3):
+        assert live.echo()
+    assert network.paths() == [("relay", "options")]
+    done = network.metrics()("sluice_demotions_total", reason="untranslatable", result="done")
+    assert done == 1
+    live.close()
+    assert network.lines(1)[0]["bytes_in"] == live.bytes_in
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -140,6 +140,24 @@ def test_an_endpoint_on_this_host_is_told(splice_network, version, link):
     assert read_stats(network)["icmp_sent" if link == "near" else "icmp_passed"] > 0
 
 
+def test_who_sends_fragments_goes_on_by_the_relay(splice_network, make_tunnels):
+    """Or rather a router on its way does, which never asks it to send less."""
+    network = splice_network(server=None, routed=True,
+                             sysctls=[("c", "net.ipv4.ip_no_pmtu_disc", 1)])
+    tunnels = make_tunnels(network)
+    routers.narrow(network, *ENDS["client"], "middle", 600)
+    for client, _ in tunnels.pairs:
+        client.send(ws_raw.frame(ws_raw.BINARY, MESSAGE))
+    for client, endpoint in tunnels.pairs:
+        assert is_message(endpoint)
+        endpoint.send(ws_raw.server_frame(ws_raw.BINARY, MESSAGE))
+        assert is_message(client)
+    assert network.paths() == [("relay", "options")] * N
+    assert read_stats(network)["drop_fragment"] > 0
+    done = network.metrics()("sluice_demotions_total", reason="untranslatable", result="done")
+    assert done == N
+
+
 def test_who_does_not_heed_goes_on_by_the_relay(splice_network, make_tunnels):
     """A client without path MTU discovery: its packets may be fragmented, and ICMP is no news."""
     network = splice_network(server=None, routed=True,

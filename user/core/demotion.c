@@ -276,7 +276,7 @@ static enum sluice_reason reason_to_stay(const struct promotion *p)
 
 	if (wants(d, DEMOTION_MTU))
 		return SLUICE_REASON_MTU;
-	if (has_mixed_ecn(p))
+	if (wants(d, DEMOTION_UNTRANSLATABLE) || has_mixed_ecn(p))
 		return SLUICE_REASON_OPTIONS;
 	if (wants(d, DEMOTION_POLICY))
 		return SLUICE_REASON_POLICY;

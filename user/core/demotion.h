@@ -28,17 +28,18 @@ struct promotion;
  * else is wanted any more. The others can be wanted at once: each has its own time, and when that
  * is over, or it is called off, the rest go on. What is done then is counted as the strongest.
  */
-#define DEMOTION_REASONS(X)                                                             \
-	X(CLOSE, "close") /* by the operator */                                         \
-	X(DRAIN, "drain")                                                               \
-	X(IDLE, "tunnel_timeout")                                                       \
-	X(DURATION, "max_connection_duration")                                          \
-	X(CLOSE_TIMEOUT, "close_timeout") /* of the peers' own closing */               \
-	X(VIOLATION, "violation")         /* the frame walker has refused a frame */    \
-	X(MTU, "mtu")                     /* a peer does not heed ICMP: too big */      \
-	X(POLICY, "policy")               /* its route says otherwise since a reload */ \
-	X(OPERATOR, "operator")           /* told to leave the kernel */                \
-	X(HOOK, "no_hook")                /* that of a leg is gone */                   \
+#define DEMOTION_REASONS(X)                                                               \
+	X(CLOSE, "close") /* by the operator */                                           \
+	X(DRAIN, "drain")                                                                 \
+	X(IDLE, "tunnel_timeout")                                                         \
+	X(DURATION, "max_connection_duration")                                            \
+	X(CLOSE_TIMEOUT, "close_timeout")   /* of the peers' own closing */               \
+	X(VIOLATION, "violation")           /* the frame walker has refused a frame */    \
+	X(MTU, "mtu")                       /* a peer does not heed ICMP: too big */      \
+	X(UNTRANSLATABLE, "untranslatable") /* a peer has sent what does not pass */      \
+	X(POLICY, "policy")                 /* its route says otherwise since a reload */ \
+	X(OPERATOR, "operator")             /* told to leave the kernel */                \
+	X(HOOK, "no_hook")                  /* that of a leg is gone */                   \
 	X(PING, "ping")
 
 enum demotion_reason {

@@ -174,6 +174,9 @@ void spliced_check(struct connection *c)
 	spliced_limit_closing(c, flows);
 	if ((flows[0].walk.flags | flows[1].walk.flags) & SL_W_WRONG)
 		demotion_begin(c, DEMOTION_VIOLATION, c->config->limits.close_timeout_ms);
+	/* Who sends such packets sends them again, and the relay's sockets take them. */
+	else if ((flows[0].marks | flows[1].marks) & SL_M_DROPPED)
+		demotion_begin(c, DEMOTION_UNTRANSLATABLE, 0);
 	else if (is_newly_cut(c, flows))
 		demotion_begin(c, DEMOTION_HOOK, c->config->limits.close_timeout_ms);
 }
@@ -277,6 +280,6 @@ void spliced_adopt(struct promotion *p)
 	connection_set_stage(c, &spliced_ops, NULL, NULL);
 	promoter_add_spliced(p->promoter, p);
 	spliced_check(c);
-	if (c->state == CONNECTION_OPEN)
+	if (spliced_is(c) && c->state == CONNECTION_OPEN)
 		limit_idle(c);
 }

@@ -31,8 +31,9 @@ void spliced_add_traffic(const struct connection *c, struct connection_traffic *
  *  entries any more: RSTs that they believe, so that none waits for ever */
 void spliced_reset_peers(const struct promotion *p);
 /** spliced_check() - has the kernel seen the end of it? Then this ends the connection. Or a frame
- *  that is against the rules? Then it comes back to the relay, which says so. Or both Close
- *  frames? Then it has close_timeout left, as it would have on the relay */
+ *  that is against the rules? Then it comes back to the relay, which says so; or what it cannot
+ *  translate? Then, too, to stay there. Or both Close frames? Then it has close_timeout left, as it
+ *  would have on the relay */
 void spliced_check(struct connection *c);
 /** spliced_limit_closing() - the last of these, by @flows; also of one that leaves the kernel */
 void spliced_limit_closing(struct connection *c, const struct sl_flow flows[2]);

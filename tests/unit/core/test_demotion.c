@@ -337,6 +337,30 @@ static void violation__is_all_that_counts(void **state)
 	given_done(&g);
 }
 
+static void drop_a_packet(struct sl_flow *flow)
+{
+	flow->marks |= SL_M_DROPPED;
+}
+
+static void untranslatable__is_found_by_its_mark_and_stands(void **state)
+{
+	for (size_t direction = 0; direction < 2; direction++) {
+		struct given g;
+
+		given_init(&g, SL_TO_CLIENT, 0);
+		change(&g, direction, drop_a_packet);
+		promoter_sweep(g.p->promoter);
+		turn(&g);
+		assert_int_equal(g.p->state, PROMOTION_DEMOTING);
+		demotion_begin(g.c, DEMOTION_PING, 1);
+		run_past_all(&g);
+		promotion_resume(g.c);
+		assert_int_equal(g.p->state, PROMOTION_DEMOTING);
+		given_done(&g);
+		assert_int_equal(end.error, EGW_ADMIN);
+	}
+}
+
 /* ---- how it ends ----------------------------------------------------------------------------- */
 
 static void close__that_nobody_was_told_of_has_no_code(void **state)
@@ -450,6 +474,7 @@ int main(void)
 	    cmocka_unit_test(policy__outlives_all_but_the_next_reload),
 	    cmocka_unit_test(policy__is_asked_again_on_the_relay),
 	    cmocka_unit_test(violation__is_all_that_counts),
+	    cmocka_unit_test(untranslatable__is_found_by_its_mark_and_stands),
 	    cmocka_unit_test(close__that_nobody_was_told_of_has_no_code),
 	    cmocka_unit_test(leave__is_counted),
 	    cmocka_unit_test(ping__to_a_peer_that_is_gone_ends_it),

@@ -17,7 +17,8 @@ static const struct {
     {"asymmetric", "packets of a leg do not come in by a hooked interface: sluice-loader attach"},
     {"no_forwarding", "no route to the client or the endpoint"},
     {"options",
-     "the legs differ in TCP timestamps or in IP version: sysctl net.ipv4.tcp_timestamps"},
+     "the legs differ in TCP timestamps (sysctl net.ipv4.tcp_timestamps) or in IP version; or a "
+     "peer sends fragments or IP options"},
     {"mtu", "a leg carries less than 1280 bytes, or a peer does not heed ICMP: too big"},
     {"map_full", "flows or conns is full: unload, then sluice-loader load --flows N"},
     {"ports", "no source port free: more source addresses for the cluster, or more endpoints"},

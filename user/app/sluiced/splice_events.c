@@ -67,8 +67,8 @@ static void tell(const struct splice_events *events, struct worker *w)
 		free(batch);
 }
 
-/* Ends and refusals stand in the entries as well. That a peer is deaf does not: of that the hook
- * tells again for as long as it goes on. */
+/* Ends and what is refused stand in the entries as well. That a peer is deaf does not: of that the
+ * hook tells again for as long as it goes on. */
 static void look_for_lost(struct splice_events *events)
 {
 	uint64_t n;
@@ -97,7 +97,8 @@ static void on_event(const struct sl_event *event, void *arg)
 {
 	struct splice_events *events = arg;
 
-	if (event->type == SL_EVENT_CLOSED || event->type == SL_EVENT_DEAF || is_of_walker(event))
+	if (event->type == SL_EVENT_CLOSED || event->type == SL_EVENT_DEAF ||
+	    event->type == SL_EVENT_UNTRANSLATABLE || is_of_walker(event))
 		events->news[events->n++] =
 		    (struct news){event->conn_id, event->type == SL_EVENT_DEAF};
 }
