@@ -8,6 +8,7 @@ import pytest
 from lib import bench, ws_raw
 from lib.daemon import ECHO_CONFIG, proxy_config
 from lib.endpoint import tunnel
+from lib.env import until
 
 NAMES = {
     "sluice_build_info",
@@ -87,6 +88,8 @@ def test_gauges_follow_connections(sluiced, endpoint):
     assert m("sluice_endpoint_up", **labels) == 1
     client, server = tunnel(daemon, endpoint)
     with client, server:
+        # The 101 is out before the connection counts as relayed.
+        until(lambda: daemon.metrics()("sluice_connections") == 1, "the connection to count")
         m = daemon.metrics()
         assert m("sluice_endpoint_connections", **labels) == 1
         assert m("sluice_connections", path="relay", **{"class": "default"}) == 1
