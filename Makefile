@@ -277,7 +277,7 @@ tsan: ## unit tests that start threads, under ThreadSanitizer, in build/tsan/
 e2e: ## end-to-end tests of the binaries (SAN=1: of the sanitized ones)
 	$(Q)tools/run-tests e2e$(if $(filter 1,$(SAN)),-san)
 
-fuzz-short: ## every fuzz target for FUZZ_SECONDS (20)
+fuzz-short: ## every fuzz target for FUZZ_SECONDS (10)
 	$(Q)tools/run-tests fuzz-short
 
 test: unit e2e ## unit and end-to-end tests
