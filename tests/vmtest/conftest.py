@@ -10,6 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "vmtest/lib"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from vm_run import Run
+
 # A test that hangs fails here, with a traceback of where, whatever it was that it waited for.
 _LIMIT_S = 300
 
@@ -25,3 +27,17 @@ def _time_limit():
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture
+def run(tmp_path):
+    started = []
+
+    def run(*arguments, **environment):
+        started.append(Run(*arguments, tmp_path=tmp_path, **environment))
+        return started[-1]
+
+    yield run
+    for one in started:
+        one.process.kill()
+        one.process.wait()
