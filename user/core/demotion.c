@@ -102,10 +102,15 @@ static enum demotion_reason strongest(const struct demotion *d)
 	return (enum demotion_reason)reason;
 }
 
-static void want_only(struct demotion *d, enum demotion_reason reason, uint64_t until_ns)
+/* Nothing else is wanted beside it. */
+static bool is_final(enum demotion_reason reason)
+{
+	return reason <= DEMOTION_VIOLATION;
+}
+
+static void want_nothing(struct demotion *d)
 {
 	memset(d->until_ns, 0, sizeof(d->until_ns));
-	d->until_ns[reason] = until_ns;
 }
 
 /* The first of several times that is over. */
@@ -216,7 +221,8 @@ static void give_up(struct promotion *p, bool is_hopeless)
 			continue;
 		error = error_of(p, reason, is_late);
 		if (error) {
-			want_only(p->demotion, reason, FOR_EVER);
+			want_nothing(p->demotion);
+			p->demotion->until_ns[reason] = FOR_EVER;
 			p->demotion->error = error;
 			connection_end(c, error); /* which counts it, too */
 			return;
@@ -475,10 +481,9 @@ static struct demotion *want(struct connection *c, enum demotion_reason reason,
 	if (!d || wants(d, reason))
 		return d;
 	until_ns = patience_ms ? clock_monotonic_ns() + patience_ms * NS_PER_MS : FOR_EVER;
-	if (reason <= DEMOTION_VIOLATION)
-		want_only(d, reason, until_ns);
-	else
-		d->until_ns[reason] = until_ns;
+	if (is_final(reason))
+		want_nothing(d);
+	d->until_ns[reason] = until_ns;
 	if (reason == DEMOTION_PING)
 		remember_acks(p);
 	d->pace = (struct demotion_pace){0};
@@ -498,7 +503,7 @@ void demotion_begin(struct connection *c, enum demotion_reason reason, uint64_t 
 {
 	struct promotion *p = c->promotion;
 
-	if (!spliced_is(c) || (p->demotion && strongest(p->demotion) <= DEMOTION_VIOLATION))
+	if (!spliced_is(c) || (p->demotion && is_final(strongest(p->demotion))))
 		return;
 	if (want(c, reason, patience_ms))
 		start(p);
