@@ -19,6 +19,9 @@ from lib.peers import Peers
 from lib.splice_network import Network
 from lib.tunnels import Tunnels
 
+# Whoever runs us with nohup ignores it, and what we start would, too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # A hanging test fails here, with a traceback of where it hung; nothing asserts on time.
 _LIMIT_S = 300 * (2 if env.IN_VM else 3 if env.SANITIZED else 4 if env.FULL else 1)
 

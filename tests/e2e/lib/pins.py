@@ -128,10 +128,11 @@ def hold_flows(box, deadline_ns, conn_id=None):
 
 def release_flows(box, conn_id=None):
     """
-    Such a HOLD is over. By one flow of each connection, which ends that of both: from then on who
-    waited for it is at work, and a flow that is gone must not come again.
+    Such a HOLD is over. By the client's flow of each connection, whose next packet, or the daemon,
+    ends that of both: from then on who waited for it is at work, and a flow that is gone must not
+    come again.
     """
-    rows = {conn_id_of(row): row for row in flow_rows(box)}
-    for row in rows.values():
-        if conn_id in (None, conn_id_of(row)):
+    for row in flow_rows(box):
+        is_from_client = row["formatted"]["value"]["direction"] == 0
+        if is_from_client and conn_id in (None, conn_id_of(row)):
             _hold_flow(box, row, 0)

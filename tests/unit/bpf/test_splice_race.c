@@ -104,14 +104,24 @@ static struct sl_holding draw_holding(__u32 before, uint64_t *random)
 
 /* ---- hooks ----------------------------------------------------------------------------------- */
 
+/* What sl_admit() does, without frames. */
+static bool is_admitted(struct sl_flow *flow, const struct sl_segment *segment)
+{
+	const struct sl_policy policy = {0};
+	struct sl_walking w = {0};
+
+	if (!sl_is_beyond(flow, segment))
+		return sl_may_pass_unmoved(flow);
+	return sl_walk_begin(flow, &policy, segment, &w) == 0 &&
+	       sl_walk_end(flow, segment, &w) == 0;
+}
+
 /* What bpf/splice_handle.bpf.h does with a packet of the flow. Return: false if it was dropped. */
 static bool hook_packet(struct hook *hook, uint32_t end)
 {
 	const struct sl_segment segment = {.seq = hook->next,
 					   .end = end,
 					   .payload = end - hook->next};
-	const struct sl_policy policy = {0};
-	struct sl_walking w = {0};
 	struct race *race = hook->race;
 	struct sl_flow *flow = &race->flows[hook->direction];
 	struct sl_flow *other = &race->flows[!hook->direction];
@@ -134,11 +144,7 @@ static bool hook_packet(struct hook *hook, uint32_t end)
 	if (state == SL_LEARN) {
 		count(&race->n_passed);
 		SL_WRITE(race->taken[hook->direction], end);
-	} else if (sl_is_beyond(flow, &segment) && (sl_walk_begin(flow, &policy, &segment, &w) ||
-						    sl_walk_end(flow, &segment, &w))) {
-		count(&race->n_dropped);
-		return false;
-	} else if (!sl_may_pass_unmoved(flow)) {
+	} else if (!is_admitted(flow, &segment)) {
 		count(&race->n_dropped);
 		return false;
 	} else {
