@@ -103,9 +103,15 @@ def test_bytes_wait_and_none_is_lost(sluiced, endpoint, direction):
                 lambda row: assert_within(row, f"bytes_{direction}", RATE, BURST),
             )
         assert got == data
-    (slow,) = [row for row in daemon.ctl("show.classes") if row["class"] == "slow"]
-    assert slow["pauses"] > 0
-    assert daemon.metrics()("sluice_class_pauses_total", **{"class": "slow"}) == slow["pauses"]
+
+    def pauses():
+        (slow,) = [row for row in daemon.ctl("show.classes") if row["class"] == "slow"]
+        return slow["pauses"]
+
+    # The last one may be under way.
+    before = pauses()
+    counted = daemon.metrics()("sluice_class_pauses_total", **{"class": "slow"})
+    assert 0 < before <= counted <= pauses()
 
 
 def test_each_direction_has_its_own(sluiced, endpoint):
