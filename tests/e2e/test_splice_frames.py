@@ -55,6 +55,7 @@ def test_with_loss_they_are_exact_or_said_not_to_be(splice_network):
         assert row["frames_in"] + row["frames_out"] <= 2 * sent
     for direction in "frames_in", "frames_out":
         counted = sum(row[direction] for row in rows)
-        assert counted == sent if len(exact) == len(rows) else counted < sent, (counted, sent)
+        # One may lose its place behind the last frame.
+        assert counted == sent if len(exact) == len(rows) else counted <= sent, (counted, sent)
     print(len(exact), "of", len(rows), "exact")
     assert network.impaired()[0] > 0
